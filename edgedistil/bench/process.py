@@ -1,0 +1,196 @@
+"""The commanding end of a worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import edgedistil
+from edgedistil.errors import EdgeDistilError
+
+from .cases import Case
+
+_GRACE_SECONDS = 5.0
+_CURES = {
+    signal.SIGILL: "its runtime was built for a newer processor; install one for this device",
+    signal.SIGKILL: "it was killed, most often for want of memory; bench fewer files at once or free some",
+    signal.SIGSEGV: "its runtime crashed; try another version of it, or export the file again",
+}
+_ODD_DEATH = "try another version of its runtime, or export the file again"
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Returns the worker's environment: this very package, whatever the working folder, and no hidden thread pools."""
+    root = str(Path(edgedistil.__file__).resolve().parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONSAFEPATH": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+    }
+
+
+class WorkerProcess:
+    """One fresh process for one file; a context manager that leaves none behind.
+
+    Args:
+        case: The file and how to run it.
+        timeout_seconds: A worker silent for so long is given up.
+
+    Raises:
+        EdgeDistilError: When the process cannot be started.
+    """
+
+    def __init__(self, case: Case, timeout_seconds: float = 600.0) -> None:
+        self.case = case
+        self._timeout = timeout_seconds
+        self._rest = b""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", case.worker_module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=_environment(case.threads),
+                bufsize=0,
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise self._error(f"no worker could be started ({error})", "free memory or processes") from error
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def ask(self, command: str, on_progress: Callable[[int, int], None] | None = None, **fields: Any) -> dict[str, Any]:
+        """Sends one request and waits for its answer.
+
+        Args:
+            command: One of the runner's commands.
+            on_progress: Told (done, total) while a slow command runs.
+            **fields: The command's fields, JSON-able.
+
+        Returns:
+            The answer's fields.
+
+        Raises:
+            EdgeDistilError: When the worker answers with an error, dies or falls silent; one line that names the file.
+        """
+        request = json.dumps({"command": command, **fields}).encode() + b"\n"
+        # A worker that is already dead is told of by the read that follows.
+        with contextlib.suppress(BrokenPipeError):
+            self._write(request)
+        while True:
+            answer = self._read(command)
+            if "ok" not in answer:
+                if on_progress:
+                    on_progress(answer["done"], answer["total"])
+                continue
+            if not answer.pop("ok"):
+                what = answer["error"].removeprefix(f"{self.case.path.resolve()}: ")
+                raise self._error(what, answer.get("cure", ""))
+            return answer
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101, opened as a pipe above
+        view = memoryview(data)
+        while view:
+            view = view[self._process.stdin.write(view) :]
+
+    def _read(self, command: str) -> dict[str, Any]:
+        assert self._process.stdout is not None  # noqa: S101, opened as a pipe above
+        stream = self._process.stdout.fileno()
+        parts = [self._rest]
+        deadline = time.monotonic() + self._timeout
+        while b"\n" not in parts[-1]:
+            ready, _, _ = select.select([stream], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                self.kill()
+                raise self._error(
+                    f"its worker was silent for {self._timeout:g} s while asked to '{command}'",
+                    "bench it by itself, or allow more time",
+                )
+            chunk = os.read(stream, 1 << 20)
+            if not chunk:
+                raise self._death(command)
+            parts.append(chunk)
+        line, _, self._rest = b"".join(parts).partition(b"\n")
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.kill()
+            raise self._error(f"its worker answered '{command}' with no JSON object", "check its worker module")
+        return answer
+
+    def _death(self, command: str) -> EdgeDistilError:
+        try:
+            code = self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._error(f"its worker closed its output while asked to '{command}'", _ODD_DEATH)
+        last = self._last_words()
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                number = signal.Signals(-code)
+                return self._error(
+                    f"its worker died of {number.name} while asked to '{command}'", _CURES.get(number, _ODD_DEATH)
+                )
+        return self._error(
+            f"its worker exited with {code} while asked to '{command}'{f' ({last})' if last else ''}", _ODD_DEATH
+        )
+
+    def _last_words(self) -> str:
+        """Returns the last line the worker wrote to standard error."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(size - 4096, 0))
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+    def _error(self, what: str, cure: str) -> EdgeDistilError:
+        return EdgeDistilError(what, where=f"{self.case.name} ({self.case.path})", cure=cure)
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Ends the process, idle or not, and waits until it is gone."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            self._stderr.close()

@@ -1,0 +1,87 @@
+"""Looks at what this device is doing: load, clock, temperature, throttling; None wherever it does not tell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Dict, List, Optional
+
+_CPUS = Path("/sys/devices/system/cpu")
+_ZONES = Path("/sys/class/thermal")
+
+
+def _numbers(folder: Path, pattern: str) -> List[float]:
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        try:
+            found.append(float(path.read_text(encoding="ascii")))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _load_average() -> Optional[float]:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (OSError, AttributeError):
+        return None
+
+
+def governor(cpus: Path = _CPUS) -> Optional[str]:
+    """Returns the first processor's frequency governor."""
+    try:
+        return (cpus / "cpu0/cpufreq/scaling_governor").read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
+
+
+def frequency_mhz(cpus: Path = _CPUS) -> Optional[float]:
+    """Returns the mean current frequency of the processors, in MHz; the kernel gives kHz."""
+    found = _numbers(cpus, "cpu[0-9]*/cpufreq/scaling_cur_freq")
+    return round(sum(found) / len(found) / 1000, 1) if found else None
+
+
+def temperature_c(zones: Path = _ZONES) -> Optional[float]:
+    """Returns the hottest sensor in degrees Celsius; the kernel gives thousandths."""
+    found = _numbers(zones, "thermal_zone*/temp")
+    return round(max(found) / 1000, 1) if found else None
+
+
+def throttle_count(cpus: Path = _CPUS) -> Optional[int]:
+    """Returns the throttling events an x86 processor has counted since it booted."""
+    found = _numbers(cpus, "cpu[0-9]*/thermal_throttle/*_throttle_count")
+    return int(sum(found)) if found else None
+
+
+def parse_throttled(text: str) -> Optional[int]:
+    """Returns the bits of a line like `throttled=0x50000`, or None for anything else."""
+    try:
+        return int(text.strip().partition("=")[2], 16)
+    except ValueError:
+        return None
+
+
+def throttle_flags() -> Optional[int]:
+    """Returns the bits of a Raspberry Pi's `vcgencmd get_throttled`, None on any other machine."""
+    tool = shutil.which("vcgencmd")
+    if tool is None:
+        return None
+    try:
+        answer = subprocess.run([tool, "get_throttled"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse_throttled(answer.stdout)
+
+
+def collect() -> Dict[str, object]:
+    """Returns one look as JSON-able values."""
+    return {
+        "load_average": _load_average(),
+        "governor": governor(),
+        "frequency_mhz": frequency_mhz(),
+        "temperature_c": temperature_c(),
+        "throttle_flags": throttle_flags(),
+        "throttle_count": throttle_count(),
+    }

@@ -1,0 +1,126 @@
+"""LiteRT (TensorFlow Lite), from ai-edge-litert or, on 32-bit ARM, tflite-runtime."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from ..errors import RunnerError
+from . import FloatArray, IntArray
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+
+    _PACKAGE = "ai-edge-litert"
+except ImportError:
+    try:
+        from tflite_runtime.interpreter import Interpreter
+
+        _PACKAGE = "tflite-runtime"
+    except ImportError as error:
+        raise RunnerError(
+            "no LiteRT is installed", "run: pip install ai-edge-litert (on 32-bit ARM: tflite-runtime)"
+        ) from error
+
+_SIGNATURE = re.compile(r"length_(\d+)")
+_OUTPUT = "logits"
+
+
+class LiteRtModel:
+    """A `.tflite` file with one signature `length_<n>` a sequence length, batch 1."""
+
+    name = "litert"
+    version: str = f"{metadata.version(_PACKAGE)}"
+
+    def __init__(self, path: str, threads: int) -> None:
+        if not Path(path).is_file():
+            raise RunnerError(f"{path}: no such file", "export it first")
+        try:
+            self._interpreter = Interpreter(model_path=path, num_threads=threads)
+            signatures = self._interpreter.get_signature_list()
+        except Exception as error:
+            raise RunnerError(f"{path}: LiteRT cannot load it ({error})", "export it again") from error
+        found = {name: _SIGNATURE.fullmatch(name) for name in signatures}
+        self._lengths = {int(match[1]): name for name, match in found.items() if match}
+        if not self._lengths:
+            raise RunnerError(
+                f"{path}: has no signature named length_<n>, only: {', '.join(signatures) or 'none'}",
+                "export it with edgedistil",
+            )
+        self._runners: Dict[int, Any] = {}
+
+    def fit(self, length: int) -> int:
+        """Returns the smallest signature's length that takes `length` tokens.
+
+        Raises:
+            RunnerError: When all are shorter.
+        """
+        fitting = [candidate for candidate in self._lengths if candidate >= length]
+        if not fitting:
+            raise RunnerError(
+                f"an input of {length} tokens is longer than the file's longest signature, {max(self._lengths)}",
+                "ask for fewer, or export it with a longer one",
+            )
+        return min(fitting)
+
+    def _runner(self, length: int) -> Any:
+        if length not in self._runners:
+            self._runners[length] = self._interpreter.get_signature_runner(self._lengths[length])
+        return self._runners[length]
+
+    def _feed(self, input_ids: IntArray, attention_mask: IntArray) -> tuple[Any, Dict[str, Any]]:
+        """Returns the signature runner for one row [length] and its inputs [1, n], padding taken off and put on."""
+        used = int(np.flatnonzero(attention_mask)[-1]) + 1 if np.any(attention_mask) else 1
+        length = self.fit(used)
+        runner = self._runner(length)
+        arrays = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feed = {}
+        for name, details in runner.get_input_details().items():
+            feed[name] = np.zeros((1, length), dtype=details["dtype"])
+            if name in arrays:
+                feed[name][0, :used] = arrays[name][:used]
+            elif name != "token_type_ids":
+                raise RunnerError(
+                    f"the model asks for an input nobody here can give: {name}",
+                    "export it with input_ids and attention_mask",
+                )
+        return runner, feed
+
+    def run(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """Runs one batch row by row, each in the smallest signature it fits; see `Runtime.run`."""
+        rows = []
+        for ids, mask in zip(input_ids, attention_mask):
+            runner, feed = self._feed(ids, mask)
+            outputs = runner(**feed)
+            logits = outputs[_OUTPUT] if _OUTPUT in outputs else next(iter(outputs.values()))
+            rows.append(np.array(logits[0], dtype=np.float32))
+        return np.stack(rows)
+
+    def bind(self, input_ids: IntArray, attention_mask: IntArray) -> Callable[[], Any]:
+        """Returns the bare calls, one a row; see `Runtime.bind`."""
+        calls = [self._feed(ids, mask) for ids, mask in zip(input_ids, attention_mask)]
+        if len(calls) == 1:
+            ((runner, feed),) = calls
+            return lambda: runner(**feed)
+        return lambda: [runner(**feed) for runner, feed in calls]
+
+    def close(self) -> None:
+        """Frees the interpreter."""
+        self._runners.clear()
+        del self._interpreter
+
+
+def load(path: str, threads: int, sequence_length: Optional[int]) -> LiteRtModel:
+    """Loads a `.tflite` file.
+
+    Raises:
+        RunnerError: When it cannot be loaded, or no signature takes `sequence_length` tokens.
+    """
+    model = LiteRtModel(path, threads)
+    if sequence_length is not None:
+        model.fit(sequence_length)
+    return model

@@ -1,0 +1,227 @@
+"""Intervals for latencies and accuracies, honest about samples that hang together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+FloatArray = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+_RESAMPLES = 4000
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An estimate with its two-sided interval.
+
+    Attributes:
+        value: The estimate.
+        low: Lower end.
+        high: Upper end.
+        attained: False where too few samples were taken for the confidence asked for: an end is then only the
+            extreme sample seen, and the interval covers less than it says.
+    """
+
+    value: float
+    low: float
+    high: float
+    attained: bool = True
+
+    @property
+    def relative_width(self) -> float:
+        """Half the interval's width over its value; infinite for an estimate of 0."""
+        return (self.high - self.low) / 2 / self.value if self.value else math.inf
+
+
+def quantile_ranks(count: int, quantile: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
+    """Returns the ranks of the two order statistics that hold a quantile, whatever the distribution.
+
+    The number of samples below the quantile is binomial(count, quantile), so the chance that the quantile lies
+    between order statistics l and u is P(l <= B <= u - 1) (David and Nagaraja, Order Statistics, 3rd ed., 7.1).
+
+    Args:
+        count: Independent samples.
+        quantile: Between 0 and 1, both excluded.
+        confidence: Two-sided, the rest shared equally.
+
+    Returns:
+        1-based (l, u); l is 0 or u is count + 1 where no order statistic lies far enough out.
+    """
+    tail = (1 - confidence) / 2
+    below = special.bdtr(np.arange(count + 1), count, quantile)
+    return int(np.searchsorted(below, tail, side="right")), int(np.searchsorted(below, 1 - tail, side="left")) + 1
+
+
+def effective_count(below: npt.NDArray[np.bool_], blocks: Sequence[int], confidence: float = CONFIDENCE) -> float:
+    """Returns how many independent samples blocked ones are worth, for the share of samples below a quantile.
+
+    A block's samples are taken together, so they share its moment: the clock, the neighbours, the cache. The design
+    effect is the variance of the share between blocks over the binomial one (Kish, Survey Sampling, 1965, 8.2), never
+    taken below 1; the few degrees of freedom it is estimated with shrink the count once more (Korn and Graubard,
+    Survey Methodology 24, 1998, eq. 2.2 and section 3).
+
+    Args:
+        below: Whether each sample lies below the estimate, in the order taken, [n].
+        blocks: Samples a block, summing to n.
+        confidence: Of the interval this count is for, two-sided.
+
+    Returns:
+        Between 1 and n; n itself for fewer than two blocks, where nothing can be told.
+    """
+    count, groups = len(below), len(blocks)
+    share = float(np.mean(below))
+    if groups < 2 or not 0 < share < 1:
+        return float(count)
+    sizes = np.asarray(blocks, dtype=np.float64)
+    sums = np.add.reduceat(below.astype(np.float64), np.concatenate([[0], np.cumsum(blocks)[:-1]]))
+    variance = groups / (groups - 1) * float(np.sum((sums - sizes * share) ** 2)) / count**2
+    effect = max(variance / (share * (1 - share) / count), 1.0)
+    tail = 1 - (1 - confidence) / 2
+    few_blocks = (special.stdtrit(count - 1, tail) / special.stdtrit(groups - 1, tail)) ** 2
+    return max(count / effect * min(few_blocks, 1.0), 1.0)
+
+
+def quantile_interval(
+    samples: Sequence[float] | FloatArray,
+    quantile: float,
+    blocks: Sequence[int] | None = None,
+    confidence: float = CONFIDENCE,
+) -> Bounds:
+    """Returns a quantile with its distribution-free interval.
+
+    Without blocks this is the exact binomial order-statistic interval. With blocks the ranks are those of as many
+    independent samples as the blocked ones are worth (`effective_count`), after Woodruff (JASA 47, 1952): the wider
+    the blocks differ, the wider the interval.
+
+    Args:
+        samples: Measured values [n], in the order taken.
+        quantile: Between 0 and 1, both excluded.
+        blocks: Samples a block, summing to n; None for independent samples.
+        confidence: Two-sided.
+
+    Returns:
+        The sample quantile and its ends, in the samples' unit.
+
+    Raises:
+        ValueError: When there are no samples, or the blocks do not add up to them.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    count = len(values)
+    if count == 0 or (blocks is not None and sum(blocks) != count):
+        raise ValueError("an interval needs samples, and blocks that add up to them")
+    value = float(np.quantile(values, quantile))
+    effective = count
+    if blocks is not None:
+        sizes = [size for size in blocks if size]
+        effective = max(math.floor(effective_count(values <= value, sizes, confidence)), 1)
+    low, high = quantile_ranks(effective, quantile, confidence)
+    attained = low >= 1 and high <= effective
+    ordered = np.sort(values)
+    first = max(math.floor(low * count / effective), 1)
+    last = min(math.ceil(high * count / effective), count)
+    return Bounds(value, min(value, float(ordered[first - 1])), max(value, float(ordered[last - 1])), attained)
+
+
+def wilson_interval(successes: int, count: int, confidence: float = CONFIDENCE) -> Bounds:
+    """Returns a share with its score interval (Wilson, JASA 22, 1927; Brown, Cai and DasGupta, Stat. Sci. 2001, 3.1).
+
+    Args:
+        successes: Between 0 and `count`.
+        count: Trials, at least 1.
+        confidence: Two-sided.
+
+    Returns:
+        The share and its ends, each between 0 and 1.
+
+    Raises:
+        ValueError: When there are no trials or more successes than trials.
+    """
+    if count < 1 or not 0 <= successes <= count:
+        raise ValueError(f"{successes} of {count} is not a share")
+    z = float(special.ndtri(1 - (1 - confidence) / 2))
+    share = successes / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    low = 0.0 if successes == 0 else max(centre - half, 0.0)
+    high = 1.0 if successes == count else min(centre + half, 1.0)
+    return Bounds(share, low, high)
+
+
+def _bootstrap_medians(values: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Draws medians of resamples without resampling.
+
+    The k-th order statistic of a resample is the sample's at rank ceil(n U), U the k-th of n uniforms: a beta(k, n - k
+    + 1) variate, and the next one follows from it as 1 - (1 - U) beta(n - k, 1). Exact, and free of n.
+    """
+    ordered, count = np.sort(values), len(values)
+    lower = (count + 1) // 2
+    first = generator.beta(lower, count - lower + 1, _RESAMPLES)
+    low = ordered[np.minimum((first * count).astype(int), count - 1)]
+    if count % 2:
+        return low
+    second = 1 - (1 - first) * generator.beta(count - lower, 1, _RESAMPLES)
+    return (low + ordered[np.minimum((second * count).astype(int), count - 1)]) / 2
+
+
+def bootstrap_ratio_interval(
+    a: Sequence[float] | FloatArray, b: Sequence[float] | FloatArray, confidence: float = CONFIDENCE, seed: int = 0
+) -> Bounds:
+    """Returns the ratio of two medians, a over b, with its percentile bootstrap interval (Efron, Ann. Stat. 7, 1979).
+
+    Samples are taken as independent; for interleaved blocks, `paired_ratio_interval` is the honest one.
+
+    Args:
+        a: Positive samples of the numerator.
+        b: Positive samples of the denominator.
+        confidence: Two-sided.
+        seed: Fixes the resamples.
+
+    Returns:
+        median(a) / median(b) and its ends.
+
+    Raises:
+        ValueError: When either has no samples.
+    """
+    above, below = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if not len(above) or not len(below):
+        raise ValueError("a ratio needs samples on both sides")
+    generator = np.random.default_rng(seed)
+    ratios = _bootstrap_medians(above, generator) / _bootstrap_medians(below, generator)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    value = float(np.median(above) / np.median(below))
+    return Bounds(value, min(value, float(low)), max(value, float(high)))
+
+
+def paired_ratio_interval(
+    a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], confidence: float = CONFIDENCE
+) -> Bounds:
+    """Returns the ratio of two files' latencies from blocks measured side by side, a over b.
+
+    Round i gives one ratio of block medians; a machine that slowed down between rounds slowed both, so it drops out.
+    The estimate is their geometric mean, the interval Student's on the logarithms (Fleming and Wallace, CACM 29, 1986,
+    on why ratios are averaged geometrically).
+
+    Args:
+        a: Blocks of positive samples of the numerator, one a round.
+        b: The denominator's, of the same rounds in the same order.
+        confidence: Two-sided.
+
+    Returns:
+        The ratio and its ends.
+
+    Raises:
+        ValueError: When there are fewer than two rounds, or not the same number.
+    """
+    if len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"paired ratios need the same rounds, at least two, on both sides: {len(a)} and {len(b)}")
+    logs = np.log([float(np.median(x)) / float(np.median(y)) for x, y in zip(a, b, strict=True)])
+    half = float(special.stdtrit(len(logs) - 1, 1 - (1 - confidence) / 2) * np.std(logs, ddof=1) / math.sqrt(len(logs)))
+    centre = float(np.mean(logs))
+    return Bounds(math.exp(centre), math.exp(centre - half), math.exp(centre + half))

@@ -1,0 +1,117 @@
+"""The model card: Hugging Face front matter and a body that a reader without edgedistil can use."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from typing import Any
+
+import jinja2
+import yaml
+
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.manifest import FileRecord, Manifest
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_RUNTIME_LIBRARIES = {"onnxruntime": "onnx", "litert": "tflite", "pytorch": "transformers"}
+
+
+def render_card(manifest: Manifest) -> str:
+    """Returns the `README.md` of a bundle; the same manifest gives the same text."""
+    environment = jinja2.Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown, and every cell goes through the `cell` filter
+    )
+    environment.filters |= {"cell": _cell, "megabytes": _megabytes, "score": _score, "literal": json.dumps}
+    source = resources.files("edgedistil.bundle").joinpath("templates/card.md").read_text(encoding="utf-8")
+    models = [record for name in FORMATS if (record := manifest.record(name))]
+    return environment.from_string(source).render(
+        manifest=manifest,
+        front_matter=yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True),
+        models=models,
+        others=[record for record in manifest.files if record.format is None],
+        titles={name: made.title for name, made in FORMATS.items()},
+        onnx=_first(manifest, "onnx-int8", "onnx-fp32"),
+        tflite=_first(manifest, "tflite-int8", "tflite-fp32"),
+        stages={stage.name for stage in manifest.lineage},
+        seconds=sum(stage.seconds for stage in manifest.lineage),
+    )
+
+
+def _front_matter(manifest: Manifest) -> dict[str, Any]:
+    """Returns the metadata of the Hub's model card specification; keys that are not known are left out."""
+    formats = [made for made in FORMATS.values() if manifest.record(made.name)]
+    libraries = [_RUNTIME_LIBRARIES[made.runtime] for made in formats]
+    tags = ["edgedistil", *dict.fromkeys(libraries), "distillation"]
+    if any("int8" in made.name for made in formats):
+        tags.append("quantized")
+    values: dict[str, Any] = {}
+    if manifest.licence and _LICENCE_ID.fullmatch(manifest.licence.lower()):
+        values["license"] = manifest.licence.lower()
+    if manifest.base_model and _HUB_ID.fullmatch(manifest.base_model):
+        values["base_model"] = manifest.base_model
+    if libraries:
+        values["library_name"] = libraries[0]
+    values |= {"pipeline_tag": manifest.task, "tags": tags}
+    metrics = [record for made in formats if (record := manifest.record(made.name)) and record.accuracy]
+    if metrics:
+        values["metrics"] = sorted({record.accuracy.metric for record in metrics if record.accuracy})
+        values["model-index"] = [_model_index(manifest, metrics)]
+    return values
+
+
+def _model_index(manifest: Manifest, records: list[FileRecord]) -> dict[str, Any]:
+    splits = dict.fromkeys(record.accuracy.split for record in records if record.accuracy)
+    return {
+        "name": manifest.name,
+        "results": [
+            {
+                "task": {"type": manifest.task},
+                "dataset": {
+                    "name": manifest.dataset.source,
+                    "type": re.sub(r"[^\w./-]+", "-", manifest.dataset.source).strip("-") or "dataset",
+                    "split": split,
+                },
+                "metrics": [
+                    _metric(record) for record in records if record.accuracy and record.accuracy.split == split
+                ],
+            }
+            for split in splits
+        ],
+    }
+
+
+def _metric(record: FileRecord) -> dict[str, Any]:
+    assert record.accuracy is not None  # noqa: S101 - the caller has chosen those that have one
+    title = FORMATS[record.format].title if record.format else record.path
+    return {
+        "type": record.accuracy.metric,
+        "value": round(record.accuracy.value, 4),
+        "name": f"{record.accuracy.metric}, {title}",
+    }
+
+
+def _first(manifest: Manifest, *names: str) -> FileRecord | None:
+    return next((record for name in names if (record := manifest.record(name))), None)
+
+
+def _cell(value: Any) -> str:
+    """Returns a value as one line that cannot break a Markdown table or start HTML."""
+    text = " ".join(str(value).split())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _score(record: FileRecord) -> str:
+    made = record.accuracy
+    if made is None:
+        return "not measured"
+    return f"{100 * made.value:.1f} % ({100 * made.low:.1f} to {100 * made.high:.1f})"

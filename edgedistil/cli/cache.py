@@ -1,0 +1,75 @@
+"""`edgedistil cache ls | rm`: what finished stages take, and getting rid of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgedistil.errors import UsageError
+
+cache_app = typer.Typer(help="List or remove finished stages.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(cache_app, name="cache")
+
+
+@cache_app.command("ls")
+def ls(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List finished stages, the newest first.
+
+    Example: `edgedistil cache ls`
+    """
+    from edgedistil.pipeline.cache import StageCache, cache_root, folder_bytes
+    from edgedistil.pipeline.estimate import human_time
+
+    cache = StageCache(cache_root(Path.cwd()))
+    rows = [
+        {
+            "name": entry.name,
+            "key": entry.key[:16],
+            "megabytes": round(folder_bytes(entry.folder) / 1e6, 1),
+            "seconds": entry.seconds,
+            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.folder.stat().st_mtime)),
+        }
+        for entry in cache.entries()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("stage", "key", "MB", "took", "made", title=str(cache.root), title_justify="left")
+    for row in rows:
+        table.add_row(
+            str(row["name"]), str(row["key"]), str(row["megabytes"]), human_time(float(row["seconds"])), str(row["made"])
+        )
+    Console().print(table)
+
+
+@cache_app.command("rm")
+def rm(
+    what: list[str] = typer.Argument(None, help="Names or keys of stages, such as `distil` or `3fa9c1`."),
+    everything: bool = typer.Option(False, "--all", help="Every stage, and what killed runs left."),
+) -> None:
+    """Remove finished stages; the next run makes them again.
+
+    Example: `edgedistil cache rm bench`
+    """
+    from edgedistil.pipeline.cache import StageCache, cache_root
+
+    cache = StageCache(cache_root(Path.cwd()))
+    if not what and not everything:
+        raise UsageError("nothing named", cure="name stages or keys, or give --all")
+    entries = cache.entries()
+    chosen = entries if everything else [e for e in entries if any(e.name == w or e.key.startswith(w) for w in what)]
+    if not chosen and not everything:
+        raise UsageError(f"no stage is named {', '.join(what)}", where=str(cache.root), cure="see: edgedistil cache ls")
+    freed = sum(cache.remove(entry) for entry in chosen)
+    if everything:
+        freed += cache.remove_partial()
+    typer.echo(f"removed {len(chosen)} stages, {freed / 1e6:.1f} MB")

@@ -1,0 +1,118 @@
+"""`edgedistil baseline set` and `edgedistil gate`: what is to be held, and the judgement against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedistil.cli.bench import (
+    BundleArgument,
+    DeviceOption,
+    FormatOption,
+    LengthOption,
+    SecondsOption,
+    ThreadsOption,
+)
+
+baseline_app = typer.Typer(help="Store what a later bundle is to be held to.", no_args_is_help=True)
+_Measurements = Annotated[
+    Path | None,
+    typer.Option("--measurements", help="Judge these (from `bench --output`) rather than measure anew."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(baseline_app, name="baseline")
+    app.command("gate")(gate)
+
+
+@baseline_app.command("set")
+def baseline_set(
+    bundle: BundleArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; benchmarks/baselines/NAME.json by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older baseline.")] = False,
+    device: DeviceOption = "local",
+    threads: ThreadsOption = None,
+    sequence_length: LengthOption = None,
+    formats: FormatOption = None,
+    seconds: SecondsOption = None,
+    measurements: _Measurements = None,
+) -> None:
+    """Measure a bundle and store its predictions, times, sizes and device.
+
+    Example: `edgedistil baseline set runs/quickstart/bundle`
+    """
+    from edgedistil.cli.measure import Ask
+    from edgedistil.errors import UsageError
+    from edgedistil.gate.baseline import baseline_from_measurements, write_baseline
+    from edgedistil.gate.limits import GateLimits
+
+    ask = Ask(device, threads, sequence_length, tuple(formats or ()), seconds)
+    opened = _open(bundle)
+    name = opened.manifest.name
+    target = output or Path("benchmarks/baselines") / f"{name}.json"
+    if target.exists() and not force:
+        raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
+    found = _measured(bundle, ask, measurements)
+    limits = GateLimits.model_validate(opened.manifest.recipe.get("gate", {}))
+    write_baseline(baseline_from_measurements(found, name=name, bundle=name, limits=limits), target, force=force)
+    typer.echo(f"baseline of {len(found)} files written: {target}")
+
+
+def gate(
+    bundle: BundleArgument,
+    baseline: Annotated[Path, typer.Option("--baseline", help="What `baseline set` wrote.", show_default=False)],
+    device: DeviceOption = "local",
+    formats: FormatOption = None,
+    seconds: SecondsOption = None,
+    measurements: _Measurements = None,
+    margin: Annotated[
+        float | None, typer.Option("--margin", help="Accuracy that may be lost, as a share; the baseline's by default.")
+    ] = None,
+    latency_ratio: Annotated[
+        float | None, typer.Option("--latency-ratio", help="p50 may be so many times the baseline's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Judge a bundle against a baseline. Exit code 0: pass, 1: fail, 3: inconclusive.
+
+    Example: `edgedistil gate runs/quickstart/bundle --baseline benchmarks/baselines/quickstart.json`
+    """
+    from edgedistil.cli.measure import Ask
+    from edgedistil.gate.baseline import read_baseline
+    from edgedistil.gate.limits import GateLimits
+    from edgedistil.gate.render import render_json, render_text
+    from edgedistil.gate.verdict import judge
+
+    held = read_baseline(baseline)
+    wanted = tuple(formats or ())
+    for name in wanted:
+        _open(bundle).path(name)
+    # The baseline's own threads and length: another shape would have nothing to be compared with.
+    entry = held.entries[0]
+    ask = Ask(device, entry.threads, entry.sequence_length, wanted, seconds)
+    found = _measured(bundle, ask, measurements)
+    changed = {"margin": margin, "latency_ratio": latency_ratio}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    limits = GateLimits.model_validate(held.limits.model_dump() | changed)
+    verdict = judge(held, found, limits, list(wanted) or None)
+    typer.echo(render_json(verdict) if as_json else render_text(verdict))
+    raise typer.Exit(verdict.exit_code)
+
+
+def _open(bundle: Path):  # noqa: ANN202 - the import stays out of the command line's start
+    from edgedistil.bundle.read import open_bundle
+
+    return open_bundle(bundle)
+
+
+def _measured(bundle: Path, ask, measurements: Path | None):  # noqa: ANN001, ANN202
+    from edgedistil.bench.measurement import read_measurements
+    from edgedistil.cli.measure import measure_bundle
+
+    return read_measurements(measurements) if measurements else measure_bundle(bundle, ask)[1]

@@ -1,0 +1,80 @@
+"""`edgedistil`: the commands joined, and the one place where errors become lines and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+import edgedistil
+from edgedistil.cli import bench, cache, devices, gate, initialise, predict, report, run, schema
+from edgedistil.errors import EdgeDistilError
+from edgedistil.quiet import quieten
+
+app = typer.Typer(
+    help="From a fine-tuned BERT and a device to a small model that is verified to run there.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(edgedistil.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Holds the options that stand before a command."""
+
+
+for _part in (initialise, run, predict, bench, gate, report, devices, cache, schema):
+    _part.register(app)
+
+
+def main() -> None:
+    """Runs the command line.
+
+    Exit codes: 0 done (gate: pass), 1 a failed run (gate: fail), 2 bad usage, 3 gate: inconclusive, 130 interrupted.
+    """
+    quieten()
+    try:
+        code = app(standalone_mode=False)
+    except EdgeDistilError as error:
+        _complain(error.line())
+        code = error.exit_code
+    except click.exceptions.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from where it was")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`: nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if os.environ.get("EDGEDISTIL_DEBUG"):
+            raise
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        _complain(f"{type(error).__name__}: {first} (not foreseen; EDGEDISTIL_DEBUG=1 shows where)")
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(line: str) -> None:
+    click.echo(f"edgedistil: {line}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From a recipe's `data` to checked, tokenised splits on disk (host world: needs `datasets`)."""

@@ -1,0 +1,64 @@
+"""Checkpoints of a run in progress: written whole or not at all, read without executing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass
+class RunState:
+    """How far a run has come.
+
+    Attributes:
+        step: Optimiser steps done.
+        best_score: Best dev accuracy so far; below 0 before the first.
+        history: A record an evaluation: step, losses, dev accuracy.
+        seconds: Training time so far, over every start.
+    """
+
+    step: int = 0
+    best_score: float = -1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class CheckpointFolder:
+    """The latest state and the best weights of one run.
+
+    Args:
+        folder: Made if missing. `latest.pt` is the whole state, `best.safetensors` the best weights.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._latest = folder / "latest.pt"
+        self._best = folder / "best.safetensors"
+
+    def save(self, state: RunState, model: dict[str, Tensor], optimiser: dict[str, Any]) -> None:
+        """Writes the whole state; a kill leaves the one before."""
+        scratch = self._latest.with_suffix(".tmp")
+        torch.save({"state": vars(state), "model": model, "optimiser": optimiser}, scratch)
+        scratch.replace(self._latest)
+
+    def load(self) -> tuple[RunState, dict[str, Tensor], dict[str, Any]] | None:
+        """Returns the latest state, or None at the first start."""
+        if not self._latest.is_file():
+            return None
+        saved = torch.load(self._latest, map_location="cpu", weights_only=True)
+        return RunState(**saved["state"]), saved["model"], saved["optimiser"]
+
+    def save_best(self, model: dict[str, Tensor]) -> None:
+        """Keeps these weights as the best so far."""
+        scratch = self._best.with_suffix(".tmp")
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}, scratch)
+        scratch.replace(self._best)
+
+    def load_best(self) -> dict[str, Tensor]:
+        """Returns the best weights."""
+        return load_file(self._best)

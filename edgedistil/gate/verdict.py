@@ -1,0 +1,149 @@
+"""The verdict on a bundle: every check of every file, and what they come to. The decision table is in `checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from edgedistil.bench.measurement import Measurement
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.records import Record
+from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.gate.baseline import Baseline, BaselineEntry, refuse_duplicates
+from edgedistil.gate.checks import Check, Outcome, check_all
+from edgedistil.gate.limits import GateLimits
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+_EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+class FileVerdict(Record):
+    """How one file stands."""
+
+    format: str
+    title: str
+    outcome: Verdict
+    checks: list[Check]
+
+
+class GateReport(Record):
+    """How a bundle stands against its baseline."""
+
+    outcome: Verdict
+    baseline: str
+    bundle: str
+    limits: GateLimits
+    files: list[FileVerdict]
+    notes: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for pass, 1 for fail, 3 for inconclusive (2 is bad usage)."""
+        return _EXIT_CODES[self.outcome]
+
+
+def judge(
+    baseline: Baseline,
+    measurements: Sequence[Measurement],
+    limits: GateLimits | None = None,
+    formats: Sequence[str] | None = None,
+    bundle: str | None = None,
+) -> GateReport:
+    """Judges a bundle's measurements against a baseline.
+
+    A file that the baseline holds and that was not measured makes the verdict inconclusive: nothing says that it still
+    holds. A file that the baseline does not know is only noted.
+
+    Args:
+        baseline: What is held.
+        measurements: Those of the bundle to judge, of one run.
+        limits: What may be lost; None takes the baseline's own.
+        formats: Hold these formats only, where not every runtime is at hand; None holds all.
+        bundle: Judge this bundle's measurements alone, where others' such as the teacher's are among them.
+
+    Returns:
+        The verdict, with every figure it rests on.
+
+    Raises:
+        UsageError: When there is nothing to judge, a format is not in the baseline, a file was given twice or not
+            scored, no example is in common, or reference labels have changed.
+    """
+    where = f"baseline '{baseline.name}'"
+    measurements = [made for made in measurements if bundle in (None, made.bundle)]
+    if not measurements:
+        raise UsageError("no measurements to judge", where=where, cure="run: edgedistil bench BUNDLE")
+    refuse_duplicates(measurements, where=measurements[0].bundle)
+    chosen = limits or baseline.limits
+    files = [_judge_file(baseline, entry, measurements, chosen) for entry in _held(baseline, formats, where)]
+    return GateReport(
+        outcome=_worst([file.outcome for file in files]),
+        baseline=baseline.name,
+        bundle=measurements[0].bundle,
+        limits=chosen,
+        files=files,
+        notes=_notes(baseline, files, measurements),
+    )
+
+
+def _held(baseline: Baseline, formats: Sequence[str] | None, where: str) -> list[BaselineEntry]:
+    if formats is None:
+        return list(baseline.entries)
+    known = {entry.format for entry in baseline.entries}
+    for name in formats:
+        if name not in known:
+            raise UsageError(f"holds no format '{name}'", where=where, cure=did_you_mean(name, known))
+    if not formats:
+        raise UsageError("no format is named to be held", where=where, cure=f"it holds: {', '.join(sorted(known))}")
+    return [entry for entry in baseline.entries if entry.format in formats]
+
+
+def _judge_file(
+    baseline: Baseline, entry: BaselineEntry, measurements: Sequence[Measurement], limits: GateLimits
+) -> FileVerdict:
+    made = _measurement_of(entry, measurements)
+    checks = [_absent(entry)] if made is None else check_all(baseline, entry, made, limits)
+    title = FORMATS[entry.format].title if entry.format in FORMATS else entry.format
+    return FileVerdict(
+        format=entry.format, title=title, outcome=_worst([check.outcome for check in checks]), checks=checks
+    )
+
+
+def _measurement_of(entry: BaselineEntry, measurements: Sequence[Measurement]) -> Measurement | None:
+    same_format = [made for made in measurements if made.format == entry.format]
+    exact = [made for made in same_format if (made.format, made.threads, made.sequence_length) == entry.key]
+    return next(iter([*exact, *same_format]), None)
+
+
+def _absent(entry: BaselineEntry) -> Check:
+    return Check(
+        kind="presence",
+        outcome="inconclusive",
+        line=f"the baseline holds {entry.format}, and it was not measured",
+        settle="measure it, or name the formats to hold with --formats",
+    )
+
+
+def _worst(outcomes: Sequence[Outcome]) -> Verdict:
+    if "fail" in outcomes:
+        return "fail"
+    return "inconclusive" if "inconclusive" in outcomes else "pass"
+
+
+def _notes(baseline: Baseline, files: Sequence[FileVerdict], measurements: Sequence[Measurement]) -> list[str]:
+    notes = []
+    skipped = {check.kind for file in files for check in file.checks if check.outcome == "not compared"}
+    if skipped:
+        names = " and ".join(sorted(skipped))
+        notes.append(f"{names} did not count: see 'not compared' above")
+    known = {entry.format for entry in baseline.entries}
+    new = sorted({made.format for made in measurements} - known)
+    if new:
+        notes.append(f"not held, for the baseline does not know it: {', '.join(new)}")
+    slower = [
+        check.values["ratio"] for file in files for check in file.checks if check.kind == "latency" and check.values
+    ]
+    ratios = [ratio for ratio in slower if ratio is not None]
+    if len(ratios) > 1 and min(ratios) > 1.05 and max(ratios) / min(ratios) < 1.1:
+        notes.append("every file is slower by about as much: that is the machine's doing more likely than the models'")
+    return notes

@@ -1,0 +1,41 @@
+"""The model class with heads and FFN width a layer; loading, saving, shrinking and counting it."""
+
+from __future__ import annotations
+
+from edgedistil.models.configuration import EdgeBertConfig
+from edgedistil.models.convert import (
+    distilbert_style,
+    from_checkpoint,
+    has_classifier,
+    is_uniform,
+    load_model,
+    root_config,
+    save_model,
+    save_plain,
+    to_plain,
+)
+from edgedistil.models.modelling import EdgeBertForSequenceClassification, EdgeBertModel
+from edgedistil.models.shrink import alternate_layers, keep, masked, take_layers
+from edgedistil.models.size import Counts, count_macs, count_parameters
+
+__all__ = [
+    "Counts",
+    "EdgeBertConfig",
+    "EdgeBertForSequenceClassification",
+    "EdgeBertModel",
+    "alternate_layers",
+    "count_macs",
+    "count_parameters",
+    "distilbert_style",
+    "from_checkpoint",
+    "has_classifier",
+    "is_uniform",
+    "keep",
+    "load_model",
+    "masked",
+    "root_config",
+    "save_model",
+    "save_plain",
+    "take_layers",
+    "to_plain",
+]

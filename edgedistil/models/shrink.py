@@ -1,0 +1,158 @@
+"""Smaller models from larger ones: fewer layers, fewer heads, fewer FFN neurons."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from edgedistil.errors import UsageError
+from edgedistil.models.configuration import EdgeBertConfig
+from edgedistil.models.modelling import EdgeBertForSequenceClassification
+
+_LAYERS = "encoder.layers."
+
+
+def alternate_layers(teacher_layers: int, student_layers: int) -> list[int]:
+    """Returns which teacher layers a student starts from: evenly spread, the last one included.
+
+    12 to 6 gives 1, 3, 5, 7, 9, 11 (0-based), as DistilBERT does (Sanh et al. 2019, section 3).
+
+    Raises:
+        UsageError: When the student has no layer, or more than the teacher.
+    """
+    if not 1 <= student_layers <= teacher_layers:
+        raise UsageError(
+            f"a student of {student_layers} layers cannot be taken from a teacher of {teacher_layers}",
+            cure=f"choose 1 to {teacher_layers} layers",
+        )
+    return [(number + 1) * teacher_layers // student_layers - 1 for number in range(student_layers)]
+
+
+def _build(
+    config: EdgeBertConfig, weights: dict[str, Tensor], like: EdgeBertForSequenceClassification
+) -> EdgeBertForSequenceClassification:
+    with torch.random.fork_rng(devices=[]):
+        model = EdgeBertForSequenceClassification(config)
+    model.load_state_dict(weights)
+    return model.to(next(like.parameters())).train(like.training)
+
+
+def take_layers(
+    model: EdgeBertForSequenceClassification, indices: Sequence[int]
+) -> EdgeBertForSequenceClassification:
+    """Returns a student with copies of some of a model's layers, its embeddings and its classifier.
+
+    Args:
+        model: The teacher; it is left as it is.
+        indices: Its layers to copy, 0-based, in the student's order.
+
+    Raises:
+        UsageError: When the teacher has no such layer, or none is named.
+    """
+    config = copy.deepcopy(model.config)
+    layers = config.num_hidden_layers
+    if not indices or any(not 0 <= index < layers for index in indices):
+        raise UsageError(
+            f"layers {list(indices)} cannot be taken", cure=f"the teacher has layers 0 to {layers - 1}"
+        )
+    config.heads = [model.config.heads[index] for index in indices]
+    config.ffn = [model.config.ffn[index] for index in indices]
+    weights = {key: value for key, value in model.state_dict().items() if not key.startswith(_LAYERS)}
+    for number, index in enumerate(indices):
+        for key, value in model.encoder.layers[index].state_dict().items():
+            weights[f"{_LAYERS}{number}.{key}"] = value
+    return _build(config, weights, model)
+
+
+def head_columns(heads: Sequence[int], head_size: int) -> list[int]:
+    """Returns the rows of query, key and value, and the columns of the output, that belong to some heads."""
+    return [head * head_size + offset for head in heads for offset in range(head_size)]
+
+
+def _check_kept(config: EdgeBertConfig, heads: Sequence[Sequence[int]], ffn: Sequence[Sequence[int]]) -> None:
+    for name, kept, sizes in (("heads", heads, config.heads), ("FFN neurons", ffn, config.ffn)):
+        if len(kept) != len(sizes):
+            raise ValueError(f"{name} kept are listed for {len(kept)} layers of {len(sizes)}")
+        for layer, (indices, size) in enumerate(zip(kept, sizes, strict=True)):
+            if len(set(indices)) != len(indices) or any(not 0 <= index < size for index in indices):
+                raise ValueError(f"{name} kept in layer {layer} repeat or do not exist")
+
+
+def _keep_sublayer(
+    weights: dict[str, Tensor], inputs: Sequence[str], output: str, kept: Sequence[int]
+) -> dict[str, Tensor]:
+    """Slices one sublayer's tensors; without any column left, its output's bias remains alone."""
+    sliced = {f"{output}.bias": weights[f"{output}.bias"]}
+    if kept:
+        index = torch.as_tensor(kept, device=weights[f"{output}.bias"].device)
+        sliced[f"{output}.weight"] = weights[f"{output}.weight"].index_select(1, index)
+        for name in inputs:
+            for kind in ("weight", "bias"):
+                sliced[f"{name}.{kind}"] = weights[f"{name}.{kind}"].index_select(0, index)
+    return sliced
+
+
+def keep(
+    model: EdgeBertForSequenceClassification,
+    heads_kept: Sequence[Sequence[int]],
+    ffn_kept: Sequence[Sequence[int]],
+) -> EdgeBertForSequenceClassification:
+    """Returns a model that physically holds only some heads and FFN neurons of each layer.
+
+    Args:
+        model: The larger model; it is left as it is.
+        heads_kept: For each layer, the heads to keep, 0-based; none is allowed.
+        ffn_kept: For each layer, the FFN neurons to keep, 0-based; none is allowed.
+
+    Raises:
+        ValueError: When the lists do not fit the model.
+    """
+    _check_kept(model.config, heads_kept, ffn_kept)
+    config = copy.deepcopy(model.config)
+    config.heads = [len(kept) for kept in heads_kept]
+    config.ffn = [len(kept) for kept in ffn_kept]
+    weights = model.state_dict()
+    kept_weights = {
+        key: value for key, value in weights.items() if ".attention." not in key and ".ffn." not in key
+    }
+    for layer, (heads, neurons) in enumerate(zip(heads_kept, ffn_kept, strict=True)):
+        attention, ffn = f"{_LAYERS}{layer}.attention", f"{_LAYERS}{layer}.ffn"
+        inputs = [f"{attention}.{name}" for name in ("query", "key", "value")]
+        columns = head_columns(heads, config.head_size)
+        kept_weights |= _keep_sublayer(weights, inputs, f"{attention}.output", columns)
+        kept_weights |= _keep_sublayer(weights, [f"{ffn}.up"], f"{ffn}.down", neurons)
+    return _build(config, kept_weights, model)
+
+
+def masked(
+    model: EdgeBertForSequenceClassification,
+    heads_kept: Sequence[Sequence[int]],
+    ffn_kept: Sequence[Sequence[int]],
+) -> EdgeBertForSequenceClassification:
+    """Returns a model of the same size whose removed heads and neurons no longer reach the residual stream.
+
+    It computes what `keep` computes; the two are held against each other.
+
+    Args:
+        model: The model; it is left as it is.
+        heads_kept: For each layer, the heads to keep, 0-based.
+        ffn_kept: For each layer, the FFN neurons to keep, 0-based.
+
+    Raises:
+        ValueError: When the lists do not fit the model.
+    """
+    _check_kept(model.config, heads_kept, ffn_kept)
+    same = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer, heads, neurons in zip(same.encoder.layers, heads_kept, ffn_kept, strict=True):
+            columns = head_columns(heads, model.config.head_size)
+            for linear, kept in ((layer.attention.output, columns), (layer.ffn.down, neurons)):
+                if hasattr(linear, "weight"):
+                    alive = torch.zeros(linear.weight.shape[1]).index_fill_(
+                        0, torch.tensor(kept, dtype=torch.long), 1
+                    )
+                    linear.weight.mul_(alive.to(linear.weight))
+    return same

@@ -1,0 +1,205 @@
+"""The stage cache: finished stages by key, unfinished ones apart, nothing half done in sight."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.pipeline.stage import Stage, StageContext
+from edgedistil.progress import Progress
+
+_RECORD = "stage.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage's result on disk.
+
+    Attributes:
+        folder: Its files.
+        name: The stage's name.
+        key: The stage's key.
+        version: The stage's version.
+        seconds: Time it took, over every start.
+        parameters: What it was made with.
+        summary: What its work returned.
+        reused: True when this run found it done.
+    """
+
+    folder: Path
+    name: str
+    key: str
+    version: int
+    seconds: float
+    parameters: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    reused: bool = True
+
+
+class StageCache:
+    """Finished and unfinished stages below one folder.
+
+    Args:
+        root: The workspace's `.edgedistil/`, or what EDGEDISTIL_CACHE names.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._stages = root / "stages"
+        self._partial = root / "partial"
+
+    @property
+    def downloads(self) -> Path:
+        """Returns the folder of fetched files."""
+        return self.root / "downloads"
+
+    def find(self, stage: Stage) -> Finished | None:
+        """Returns a stage's result when it is done, else None."""
+        return self._read(self._stages / _folder_name(stage))
+
+    def run(self, stage: Stage, progress: Progress) -> Finished:
+        """Returns a stage's result, doing its work when it is not done.
+
+        Work goes to a temporary folder that is renamed into place, so a killed run leaves no half stage. Its
+        scratch folder stays for the next start.
+
+        Raises:
+            EdgeDistilError: When the disk is full, or another run is at the same stage; and whatever the work raises.
+        """
+        found = self.find(stage)
+        if found:
+            return found
+        inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
+        partial = self._partial / _folder_name(stage)
+        with _disk_errors(stage, self.root), _lock(partial.with_suffix(".lock"), stage):
+            self._check_space(stage)
+            return self._work(stage, partial, inputs, progress)
+
+    def _work(self, stage: Stage, partial: Path, inputs: dict[str, Path], progress: Progress) -> Finished:
+        folder, scratch = partial / "work", partial / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        scratch.mkdir(exist_ok=True)
+        before = _spent(scratch)
+        started = time.monotonic()
+        try:
+            summary = stage.work(StageContext(folder, scratch, inputs, progress))
+        finally:
+            if scratch.is_dir() and any(scratch.iterdir()):
+                (scratch / "seconds").write_text(str(before + time.monotonic() - started))
+        done = Finished(
+            folder=self._stages / _folder_name(stage),
+            name=stage.name,
+            key=stage.key,
+            version=stage.version,
+            seconds=round(before + time.monotonic() - started, 3),
+            parameters=dict(stage.parameters),
+            summary=summary,
+            reused=False,
+        )
+        record = {name: value for name, value in asdict(done).items() if name not in ("folder", "reused")}
+        (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        self._stages.mkdir(parents=True, exist_ok=True)
+        folder.rename(done.folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        return done
+
+    def _check_space(self, stage: Stage) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.root).free
+        if stage.effort.disk > free:
+            raise EdgeDistilError(
+                f"stage '{stage.name}' needs {stage.effort.disk / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free",
+                where=str(self.root),
+                cure="free space, or set EDGEDISTIL_CACHE to a larger disk; earlier stages are kept",
+            )
+
+    def entries(self) -> list[Finished]:
+        """Returns every finished stage, the newest first."""
+        folders = sorted(self._stages.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [found for found in map(self._read, folders) if found]
+
+    def remove(self, entry: Finished) -> int:
+        """Removes a finished stage; returns the bytes freed."""
+        size = folder_bytes(entry.folder)
+        shutil.rmtree(entry.folder)
+        return size
+
+    def remove_partial(self) -> int:
+        """Removes what killed runs left; returns the bytes freed."""
+        size = folder_bytes(self._partial)
+        shutil.rmtree(self._partial, ignore_errors=True)
+        return size
+
+    def _read(self, folder: Path) -> Finished | None:
+        path = folder / _RECORD
+        if not path.is_file():
+            return None
+        try:
+            return Finished(folder=folder, **json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise UsageError(
+                "the stage's record is damaged", where=str(path), cure=f"remove the folder: rm -r '{folder}'"
+            ) from None
+
+
+def cache_root(workspace: Path) -> Path:
+    """Returns where a workspace's stages are kept: EDGEDISTIL_CACHE, else its `.edgedistil/`."""
+    named = os.environ.get("EDGEDISTIL_CACHE")
+    return Path(named).expanduser().resolve() if named else workspace / ".edgedistil"
+
+
+def folder_bytes(folder: Path) -> int:
+    """Returns the size of a folder's files, in bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _folder_name(stage: Stage) -> str:
+    return f"{stage.name}-{stage.key[:16]}"
+
+
+def _spent(scratch: Path) -> float:
+    path = scratch / "seconds"
+    return float(path.read_text()) if path.is_file() else 0.0
+
+
+@contextmanager
+def _disk_errors(stage: Stage, root: Path) -> Iterator[None]:
+    """Turns the many faces of a full disk into one line. Libraries in native code raise their own kinds."""
+    try:
+        yield
+    except EdgeDistilError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if not full and shutil.disk_usage(root).free > 1 << 20:
+            raise
+        raise EdgeDistilError(
+            f"the disk became full in stage '{stage.name}'",
+            where=str(root),
+            cure="free space and run the same command again; earlier stages are kept",
+        ) from error
+
+
+@contextmanager
+def _lock(path: Path, stage: Stage) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EdgeDistilError(
+                f"another run is working on stage '{stage.name}'", where=str(path), cure="wait for it to end"
+            ) from None
+        yield
+    path.unlink(missing_ok=True)

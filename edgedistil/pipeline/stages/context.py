@@ -1,0 +1,82 @@
+"""What every stage is built from: the recipe, its workspace, the teacher's shape, the size of the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from edgedistil.data.sources import Source, open_source
+from edgedistil.pipeline.cache import StageCache
+from edgedistil.pipeline.teacher_source import TeacherSource, open_teacher_source
+from edgedistil.recipe.load import Workspace
+from edgedistil.recipe.schema import FineTune, Recipe
+
+_TOKENS_GUESS = 28
+_DEV_GUESS = 1000
+
+
+@dataclass(frozen=True)
+class Build:
+    """A recipe on its way to a plan.
+
+    Attributes:
+        recipe: The checked recipe.
+        workspace: Where its paths start.
+        cache: Where its stages are kept.
+    """
+
+    recipe: Recipe
+    workspace: Workspace
+    cache: StageCache
+
+    @cached_property
+    def teacher(self) -> TeacherSource:
+        """Returns the teacher's checkpoint, fetched when it is not on this machine."""
+        return open_teacher_source(self.recipe.teacher, self.workspace, self.cache.downloads)
+
+    @cached_property
+    def source(self) -> Source:
+        """Returns the source of examples."""
+        return open_source(self.recipe.data, self.workspace, self.cache.downloads)
+
+    @cached_property
+    def teacher_config(self) -> dict[str, Any]:
+        """Returns the teacher's `config.json`."""
+        config: dict[str, Any] = json.loads((self.teacher.folder / "config.json").read_text(encoding="utf-8"))
+        return config
+
+    @property
+    def teacher_layers(self) -> int:
+        """Returns the teacher's number of layers."""
+        return int(self.teacher_config.get("num_hidden_layers") or self.teacher_config["n_layers"])
+
+    @property
+    def hidden_size(self) -> int:
+        """Returns the teacher's hidden size."""
+        return int(self.teacher_config.get("hidden_size") or self.teacher_config["dim"])
+
+    def tokens(self, split: str = "train") -> float:
+        """Returns the tokens of a split: counted once the data stage has run, guessed before."""
+        from edgedistil.data.prepare import PreparedData
+        from edgedistil.pipeline.stages.data import data_stage
+
+        done = self.cache.find(data_stage(self))
+        if done:
+            prepared = PreparedData.load(done.folder)
+            return prepared.counts.get(split, 0) * prepared.mean_tokens
+        rows = self.source.estimate_rows().get(split, _DEV_GUESS)
+        return float(rows * min(_TOKENS_GUESS, self.recipe.max_length))
+
+    def forward(self, layers: int, tokens: float) -> float:
+        """Returns the operations of running encoder layers over tokens once (2 a weight and token)."""
+        ffn = int(self.teacher_config.get("intermediate_size") or self.teacher_config.get("hidden_dim") or 0)
+        return 2.0 * tokens * layers * self.hidden_size * (4 * self.hidden_size + 2 * ffn)
+
+    def training(self, layers: int, settings: FineTune) -> float:
+        """Returns the operations of a training run: forward and backward (3 forwards), and the dev scores."""
+        scores = max(1.0, settings.epochs * settings.evaluations_per_epoch)
+        return 3 * settings.epochs * self.forward(layers, self.tokens()) + scores * self.forward(
+            layers, self.tokens("dev")
+        )

@@ -1,0 +1,53 @@
+"""teacher: fine-tuned on the task, or loaded as it is; scored either way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgedistil.pipeline.stage import Effort, Stage, StageContext
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.data import data_stage
+from edgedistil.recipe.schema import FineTune
+
+VERSION = 1
+
+
+def teacher_stage(build: Build) -> Stage:
+    """Returns the stage that writes the teacher's `model/` and scores."""
+    recipe = build.recipe
+    settings = recipe.teacher.fine_tune
+
+    def work(context: StageContext) -> dict[str, Any]:
+        from edgedistil.distil.teacher import open_teacher
+        from edgedistil.export.tokenizer import copy_tokenizer
+        from edgedistil.models.convert import save_model
+        from edgedistil.pipeline.training import fine_tune, load_splits, scores
+
+        splits = load_splits(context.inputs["data"])
+        model = open_teacher(
+            build.teacher.folder, splits.labels, fine_tuned=settings is None, seed=recipe.seed
+        )
+        summary: dict[str, Any] = {}
+        if settings is not None:
+            summary = fine_tune(model, splits, settings, recipe.seed, context)
+        summary |= scores(model, splits, context.progress)
+        save_model(model, context.folder / "model")
+        copy_tokenizer(build.teacher.folder, context.folder / "model")
+        return summary
+
+    return Stage(
+        name="teacher",
+        version=VERSION,
+        parameters={"fine_tune": settings.model_dump() if settings else None, "seed": recipe.seed},
+        inputs={"data": data_stage(build)},
+        work=work,
+        fingerprints={"checkpoint": build.teacher.fingerprint},
+        effort=_effort(build, settings),
+    )
+
+
+def _effort(build: Build, settings: FineTune | None) -> Effort:
+    layers = build.teacher_layers
+    if settings is None:
+        return Effort(build.forward(layers, build.tokens("dev") + build.tokens("test")))
+    return Effort(build.training(layers, settings))

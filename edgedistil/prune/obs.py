@@ -1,0 +1,106 @@
+"""Structured Optimal Brain Surgeon: which block of columns to remove next, and how the rest makes up for it.
+
+The step is ZipLM's (Kurtic et al. 2023, arXiv 2302.04089, section 3.1, equations 2 to 4), after Hassibi and Stork
+(1993), on the covariance of the inputs instead of their Gram matrix, so that the bias makes up for it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from edgedistil.prune.curve import Curve
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+
+
+def _block_errors(weight: Tensor, inverse: Tensor, blocks: Sequence[range]) -> tuple[Tensor, Tensor]:
+    """Returns what the removal of each of some equally wide blocks costs, and its (H^-1[S, S])^-1.
+
+    Args:
+        weight: Current weight, [rows, columns].
+        inverse: Current inverse Hessian, [columns, columns].
+        blocks: The columns of each block.
+
+    Returns:
+        Errors, [blocks], and inverses, [blocks, width, width].
+    """
+    columns = torch.tensor([list(block) for block in blocks], device=weight.device)
+    inner = torch.linalg.inv(inverse[columns[:, :, None], columns[:, None, :]])
+    parts = weight[:, columns].transpose(0, 1)
+    return ((parts @ inner) * parts).sum((1, 2)), inner
+
+
+def _cheapest(
+    weight: Tensor, inverse: Tensor, blocks: Sequence[range], alive: Sequence[int]
+) -> tuple[int, float, Tensor]:
+    """Returns the living block whose removal costs least, that cost, and its (H^-1[S, S])^-1."""
+    best: tuple[int, float, Tensor] | None = None
+    # Only the last block may be narrower than the others: at most two groups of equal width.
+    for width in sorted({len(blocks[number]) for number in alive}):
+        group = [number for number in alive if len(blocks[number]) == width]
+        errors, inner = _block_errors(weight, inverse, [blocks[number] for number in group])
+        place = int(errors.argmin())
+        if best is None or float(errors[place]) < best[1]:
+            best = (group[place], float(errors[place]), inner[place])
+    if best is None:
+        raise ValueError("no block is left to remove")
+    return best
+
+
+def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[range]) -> Curve:
+    """Removes block after block, always the one that costs least, and records the error at every level.
+
+    For a block S it costs trace(W[:, S] (H^-1[S, S])^-1 W[:, S]^T); then W -= W[:, S] (H^-1[S, S])^-1 H^-1[S, :]
+    and H^-1 is downdated by the same rule, which leaves in it the inverse of H without S.
+
+    Args:
+        weight: The Linear's weight W, [rows, columns].
+        hessian: H, the damped second moments of its inputs, [columns, columns], positive definite.
+        blocks: The columns of each block; together all columns.
+
+    Returns:
+        The order of removal and the cumulative squared error E |W x - W' x|^2 at each level, damping included.
+    """
+    weight, inverse = weight.double().clone(), _inverse(hessian.double())
+    order: list[int] = []
+    errors = [0.0]
+    alive = list(range(len(blocks)))
+    while alive:
+        block, error, inner = _cheapest(weight, inverse, blocks, alive)
+        columns = torch.tensor(list(blocks[block]), device=weight.device)
+        step = inner @ inverse[columns]
+        weight -= weight[:, columns] @ step
+        inverse -= inverse[:, columns] @ step
+        # Exactly zero, and not rounding errors that could grow over many steps.
+        weight[:, columns] = 0
+        alive.remove(block)
+        order.append(block)
+        errors.append(errors[-1] + max(error, 0.0))
+    return Curve(tuple(order), tuple(errors))
+
+
+def least_squares(weight: Tensor, hessian: Tensor, kept: Sequence[int]) -> Tensor:
+    """Returns the weight with only some columns whose output is nearest to the whole weight's.
+
+    It is where the steps of `obs_curve` arrive, in one solve: W[:, K]' = W H[:, K] (H[K, K])^-1.
+
+    Args:
+        weight: The whole weight, [rows, columns].
+        hessian: The damped second moments of the inputs, [columns, columns].
+        kept: The columns to keep.
+
+    Returns:
+        [rows, columns] in fp64, zero in every other column.
+    """
+    weight, hessian = weight.double(), hessian.double()
+    best = torch.zeros_like(weight)
+    if kept:
+        index = torch.tensor(list(kept), device=weight.device)
+        inner = torch.linalg.cholesky(hessian[index[:, None], index])
+        best[:, index] = torch.cholesky_solve((weight @ hessian[:, index]).T, inner).T
+    return best

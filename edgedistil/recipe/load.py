@@ -1,0 +1,171 @@
+"""Reading a recipe: YAML to checked models, overrides, and errors of one line that name the key."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds `export/`, `devices/`, `benchmarks/` and, after a run, `runs/`.
+
+    Attributes:
+        root: That folder; relative paths in a recipe start here.
+    """
+
+    root: Path
+
+    @classmethod
+    def of_recipe(cls, recipe: Path) -> Workspace:
+        """Returns the workspace of a recipe's file: the folder above `export/`, else the file's own."""
+        folder = recipe.resolve().parent
+        return cls(folder.parent if folder.name == "export" else folder)
+
+    def resolve(self, path: str) -> Path:
+        """Returns a recipe's path as one that can be opened."""
+        return (self.root / Path(path).expanduser()).resolve()
+
+    def run_folder(self, name: str) -> Path:
+        """Returns where the run of a recipe leaves its things."""
+        return self.root / "runs" / name
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and checks a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: `key.subkey=value` strings, the value in YAML; each replaces one key.
+
+    Returns:
+        The checked recipe.
+
+    Raises:
+        UsageError: When the file cannot be read, is no YAML mapping, or a key or value is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError("no such recipe", where=str(path), cure=_recipes_beside(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the recipe ({_first_line(error)})", where=str(path)) from error
+    return parse_recipe(text, overrides, where=str(path))
+
+
+def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "recipe") -> Recipe:
+    """Checks a recipe given as YAML text.
+
+    Args:
+        text: The YAML.
+        overrides: As for `load_recipe`.
+        where: How errors name the text.
+
+    Raises:
+        UsageError: One line that names the key, what is wrong and the nearest right one.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        problem = getattr(error, "problem", None) or _first_line(error)
+        raise UsageError(
+            f"not valid YAML ({problem})", where=place, cure="check indentation and quotes"
+        ) from None
+    if not isinstance(raw, dict):
+        raise UsageError("a recipe is a mapping of keys", where=where, cure="see 'edgedistil schema'")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise _usage_error(error, where) from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(
+            f"--set {override!r} is not key=value", cure="for example --set prune.parameters=0.4"
+        )
+    *parents, last = key.strip().split(".")
+    node = raw
+    for parent in parents:
+        child = node.get(parent)
+        if child is None:
+            child = node[parent] = {}
+        if not isinstance(child, dict):
+            raise UsageError(f"'{parent}' is not a section", where=f"--set {override}")
+        node = child
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UsageError("the value is not valid YAML", where=f"--set {override}") from None
+    # A budget given on the command line replaces the recipe's, rather than joining it.
+    for one, other in (("parameters", "macs"), ("macs", "parameters")):
+        if parents == ["prune"] and last == one:
+            node.pop(other, None)
+
+
+def _usage_error(error: ValidationError, where: str) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    more = len(error.errors()) - 1
+    tail = f" (and {more} more)" if more else ""
+    if first["type"] == "extra_forbidden":
+        choices = list(_section_at(path[:-1]).model_fields)
+        return UsageError(f"unknown key '{key}'{tail}", where=where, cure=did_you_mean(path[-1], choices))
+    if first["type"] == "missing":
+        return UsageError(
+            f"the key '{key}' is missing{tail}", where=where, cure="add it; see 'edgedistil schema'"
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], (dict, list, BaseModel)) else f", not {first['input']!r}"
+    prefix = f"{key}: " if key else ""
+    return UsageError(f"{prefix}{message[0].lower()}{message[1:]}{given}{tail}", where=where)
+
+
+def _section_at(path: Sequence[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Recipe
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
+            break
+        model = inner
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            found = _model_in(part)
+            if found:
+                return found
+    return None
+
+
+def _recipes_beside(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path("export")
+    names = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
+    if not names:
+        return "make a workspace with 'edgedistil init'"
+    return did_you_mean(path.name, names)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

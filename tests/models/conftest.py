@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertForSequenceClassification
+
+SHARED = Path(__file__).parents[3] / "shared" / "models"
+
+
+@pytest.fixture
+def small_bert() -> BertForSequenceClassification:
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=97,
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        initializer_range=0.3,
+        id2label={0: "bad", 1: "fair", 2: "good"},
+    )
+    return BertForSequenceClassification(config).eval()
+
+
+@pytest.fixture
+def batch() -> tuple[Tensor, Tensor]:
+    """Token ids and a mask with rows of several lengths."""
+    torch.manual_seed(5)
+    ids = torch.randint(1, 97, (5, 17))
+    lengths = torch.tensor([17, 9, 1, 12, 3])
+    mask = (torch.arange(17)[None] < lengths[:, None]).long()
+    return ids * mask, mask
+
+
+@pytest.fixture
+def real_teacher() -> Path:
+    folder = SHARED / "bge-small-sst2"
+    if not folder.is_dir():
+        pytest.skip(f"the real weights are not at {folder}")
+    return folder
