@@ -136,13 +136,21 @@ def choose_format(bundle: Bundle, name: str | None = None) -> str:
     if not held:
         raise UsageError("no ONNX or TFLite file in this bundle", where=str(bundle.folder), cure="export one")
     for choice in held:
-        if runtimes.installed(FORMATS[choice].runtime):
+        if _installed(FORMATS[choice].runtime):
             return choice
     missing = FORMATS[held[0]].runtime
     raise UsageError(
         f"{missing} is not installed, which '{held[0]}' needs",
         cure=f"run: pip install 'edgedistil[{_EXTRAS[missing]}]'",
     )
+
+
+def _installed(runtime: str) -> bool:
+    try:
+        runtimes.factory_of(runtime)
+    except RunnerError:
+        return False
+    return True
 
 
 def _load_tokeniser(bundle: Bundle, format_name: str) -> Tokenizer:

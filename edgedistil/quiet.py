@@ -16,7 +16,17 @@ _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "GLOG_minloglevel": "3",
 }
-_LOGGERS = ("torchao", "torch", "torch.utils._pytree", "datasets", "optimum", "onnxruntime", "litert_torch", "jax", "root")
+_LOGGERS = (
+    "torchao",
+    "torch",
+    "torch.utils._pytree",
+    "datasets",
+    "optimum",
+    "onnxruntime",
+    "litert_torch",
+    "jax",
+    "root",
+)
 
 
 def quieten() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,9 @@ def test_without_int8_it_takes_fp32(tmp_path: Path) -> None:
 
 
 def test_a_missing_runtime_names_the_command(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "installed", lambda name: False)
+    monkeypatch.setattr(runtimes, "_FACTORIES", {})
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "edgedistil.bench.runner.runtimes.onnxruntime", raising=False)
     with pytest.raises(UsageError, match=r"onnxruntime is not installed.*pip install 'edgedistil\[ort\]'"):
         predict(bundle, ["good"])
 

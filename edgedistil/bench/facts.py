@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from edgedistil.hashing import hash_value
+
 from .runner import facts as _collected
+
+_HARDWARE = ("machine", "system", "cpu", "board", "cores", "flags")
 
 
 class DeviceFacts(BaseModel):
@@ -34,6 +38,12 @@ class DeviceFacts(BaseModel):
     flags: list[str] = []
     python: str
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the hardware, memory to the GB: the same for the same kind of device, whatever its software."""
+        facts = {name: getattr(self, name) for name in _HARDWARE}
+        return hash_value({**facts, "memory_gb": round(self.memory_mb / 1000)})
+
     def same_device(self, other: DeviceFacts) -> bool:
         """Tells whether times taken on the two may be compared: the hardware is alike, whatever the software."""
         return self.differences(other) == []
@@ -43,8 +53,7 @@ class DeviceFacts(BaseModel):
 
         Memory counts as differing beyond a tenth: the kernel and firmware hold back a little, differently each boot.
         """
-        exact = ("machine", "system", "cpu", "board", "cores", "flags")
-        found = [name for name in exact if getattr(self, name) != getattr(other, name)]
+        found = [name for name in _HARDWARE if getattr(self, name) != getattr(other, name)]
         if abs(self.memory_mb - other.memory_mb) > 0.1 * max(self.memory_mb, other.memory_mb):
             found.append("memory_mb")
         return found

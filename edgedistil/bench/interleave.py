@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import chain
@@ -177,7 +177,7 @@ def time_cases(
 
 
 @contextlib.contextmanager
-def _kept(failures: dict[str, EdgeDistilError], case: Case) -> Any:
+def _kept(failures: dict[str, EdgeDistilError], case: Case) -> Iterator[None]:
     """Keeps a case's error so that the other cases go on."""
     try:
         yield

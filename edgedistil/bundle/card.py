@@ -68,12 +68,12 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
 def _model_index(manifest: Manifest, records: list[FileRecord]) -> dict[str, Any]:
     splits = dict.fromkeys(record.accuracy.split for record in records if record.accuracy)
     return {
-        "name": manifest.name,
+        "name": _line(manifest.name),
         "results": [
             {
                 "task": {"type": manifest.task},
                 "dataset": {
-                    "name": manifest.dataset.source,
+                    "name": _line(manifest.dataset.source),
                     "type": re.sub(r"[^\w./-]+", "-", manifest.dataset.source).strip("-") or "dataset",
                     "split": split,
                 },
@@ -100,10 +100,13 @@ def _first(manifest: Manifest, *names: str) -> FileRecord | None:
     return next((record for name in names if (record := manifest.record(name))), None)
 
 
+def _line(value: Any) -> str:
+    return " ".join(str(value).split())
+
+
 def _cell(value: Any) -> str:
     """Returns a value as one line that cannot break a Markdown table or start HTML."""
-    text = " ".join(str(value).split())
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    return _line(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
 def _megabytes(count: int) -> str:

@@ -46,7 +46,11 @@ def ls(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> Non
     table = Table("stage", "key", "MB", "took", "made", title=str(cache.root), title_justify="left")
     for row in rows:
         table.add_row(
-            str(row["name"]), str(row["key"]), str(row["megabytes"]), human_time(float(row["seconds"])), str(row["made"])
+            str(row["name"]),
+            str(row["key"]),
+            str(row["megabytes"]),
+            human_time(float(row["seconds"])),
+            str(row["made"]),
         )
     Console().print(table)
 

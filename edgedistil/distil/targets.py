@@ -126,9 +126,7 @@ def compute_targets(
     return TeacherTargets.load(folder, tokens)
 
 
-def _store(
-    tables: dict[int, np.memmap], states: tuple[Tensor, ...] | None, batch: Batch, offsets: np.ndarray
-) -> None:
+def _store(tables: dict[int, np.memmap], states: tuple[Tensor, ...] | None, batch: Batch, offsets: np.ndarray) -> None:
     for layer, table in tables.items():
         assert states is not None  # noqa: S101 - asked for whenever a table is there
         values = states[layer].to(torch.float16).cpu().numpy()

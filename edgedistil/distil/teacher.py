@@ -39,8 +39,9 @@ def _check_fine_tuned(folder: Path, labels: Sequence[str]) -> None:
     where = str(folder)
     if not has_classifier(folder):
         raise UsageError(
-            "the teacher has no classifier", where=where, cure="add teacher.fine_tune to the recipe, or name a "
-            "fine-tuned checkpoint"
+            "the teacher has no classifier",
+            where=where,
+            cure="add teacher.fine_tune to the recipe, or name a fine-tuned checkpoint",
         )
     named = read_config(folder).get("id2label") or {}
     theirs = [named[key] for key in sorted(named, key=int)]

@@ -82,9 +82,7 @@ class _Run:
         self.evaluate_every = max(1, self.steps_per_epoch // settings.evaluations_per_epoch)
         self.accelerator = Accelerator(mixed_precision=precision)
         self.bf16 = precision == "bf16"
-        optimiser = torch.optim.AdamW(
-            _parameter_groups(model, settings), lr=settings.learning_rate, fused=True
-        )
+        optimiser = torch.optim.AdamW(_parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
         self.model, self.optimiser = self.accelerator.prepare(model, optimiser)
         self.state = RunState()
         self._plans: dict[int, list[np.ndarray]] = {}

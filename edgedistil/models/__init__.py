@@ -15,7 +15,7 @@ from edgedistil.models.convert import (
     to_plain,
 )
 from edgedistil.models.modelling import EdgeBertForSequenceClassification, EdgeBertModel
-from edgedistil.models.shrink import alternate_layers, keep, masked, take_layers
+from edgedistil.models.shrink import keep, masked, take_layers
 from edgedistil.models.size import Counts, count_macs, count_parameters
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "EdgeBertConfig",
     "EdgeBertForSequenceClassification",
     "EdgeBertModel",
-    "alternate_layers",
     "count_macs",
     "count_parameters",
     "distilbert_style",

@@ -69,13 +69,9 @@ def config_from(theirs: Mapping[str, Any], where: str, labels: Sequence[str] | N
     if kind == EdgeBertConfig.model_type:
         config = EdgeBertConfig.from_dict(dict(theirs))
     elif kind not in MODEL_TYPES:
-        raise UsageError(
-            f"model_type '{kind}' is not supported", where=where, cure=did_you_mean(kind, MODEL_TYPES)
-        )
+        raise UsageError(f"model_type '{kind}' is not supported", where=where, cure=did_you_mean(kind, MODEL_TYPES))
     else:
-        source: PretrainedConfig = (BertConfig if kind == "bert" else DistilBertConfig).from_dict(
-            dict(theirs)
-        )
+        source: PretrainedConfig = (BertConfig if kind == "bert" else DistilBertConfig).from_dict(dict(theirs))
         if theirs.get("position_embedding_type", "absolute") != "absolute" or theirs.get("is_decoder"):
             raise UsageError("only encoders with absolute positions are supported", where=where)
         sizes = _bert_sizes(source) if kind == "bert" else _distilbert_sizes(source)
@@ -170,9 +166,7 @@ def distilbert_style(model: EdgeBertForSequenceClassification) -> EdgeBertForSeq
     weights = dict(model.state_dict())
     types = weights.pop("encoder.embeddings.token_type.weight", None)
     if types is not None:
-        weights["encoder.embeddings.position.weight"] = (
-            weights["encoder.embeddings.position.weight"] + types[0]
-        )
+        weights["encoder.embeddings.position.weight"] = weights["encoder.embeddings.position.weight"] + types[0]
     student = EdgeBertForSequenceClassification(config)
     student.load_state_dict(weights)
     return student.train(model.training)

@@ -192,9 +192,7 @@ class EdgeBertModel(EdgeBertPreTrainedModel):
         for layer in self.layers:
             hidden = layer(hidden, mask)
             states.append(hidden)
-        return BaseModelOutput(
-            last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None
-        )
+        return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)
 
 
 class EdgeBertForSequenceClassification(EdgeBertPreTrainedModel):

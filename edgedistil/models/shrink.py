@@ -15,22 +15,6 @@ from edgedistil.models.modelling import EdgeBertForSequenceClassification
 _LAYERS = "encoder.layers."
 
 
-def alternate_layers(teacher_layers: int, student_layers: int) -> list[int]:
-    """Returns which teacher layers a student starts from: evenly spread, the last one included.
-
-    12 to 6 gives 1, 3, 5, 7, 9, 11 (0-based), as DistilBERT does (Sanh et al. 2019, section 3).
-
-    Raises:
-        UsageError: When the student has no layer, or more than the teacher.
-    """
-    if not 1 <= student_layers <= teacher_layers:
-        raise UsageError(
-            f"a student of {student_layers} layers cannot be taken from a teacher of {teacher_layers}",
-            cure=f"choose 1 to {teacher_layers} layers",
-        )
-    return [(number + 1) * teacher_layers // student_layers - 1 for number in range(student_layers)]
-
-
 def _build(
     config: EdgeBertConfig, weights: dict[str, Tensor], like: EdgeBertForSequenceClassification
 ) -> EdgeBertForSequenceClassification:
@@ -40,9 +24,7 @@ def _build(
     return model.to(next(like.parameters())).train(like.training)
 
 
-def take_layers(
-    model: EdgeBertForSequenceClassification, indices: Sequence[int]
-) -> EdgeBertForSequenceClassification:
+def take_layers(model: EdgeBertForSequenceClassification, indices: Sequence[int]) -> EdgeBertForSequenceClassification:
     """Returns a student with copies of some of a model's layers, its embeddings and its classifier.
 
     Args:
@@ -55,9 +37,7 @@ def take_layers(
     config = copy.deepcopy(model.config)
     layers = config.num_hidden_layers
     if not indices or any(not 0 <= index < layers for index in indices):
-        raise UsageError(
-            f"layers {list(indices)} cannot be taken", cure=f"the teacher has layers 0 to {layers - 1}"
-        )
+        raise UsageError(f"layers {list(indices)} cannot be taken", cure=f"the teacher has layers 0 to {layers - 1}")
     config.heads = [model.config.heads[index] for index in indices]
     config.ffn = [model.config.ffn[index] for index in indices]
     weights = {key: value for key, value in model.state_dict().items() if not key.startswith(_LAYERS)}
@@ -115,9 +95,7 @@ def keep(
     config.heads = [len(kept) for kept in heads_kept]
     config.ffn = [len(kept) for kept in ffn_kept]
     weights = model.state_dict()
-    kept_weights = {
-        key: value for key, value in weights.items() if ".attention." not in key and ".ffn." not in key
-    }
+    kept_weights = {key: value for key, value in weights.items() if ".attention." not in key and ".ffn." not in key}
     for layer, (heads, neurons) in enumerate(zip(heads_kept, ffn_kept, strict=True)):
         attention, ffn = f"{_LAYERS}{layer}.attention", f"{_LAYERS}{layer}.ffn"
         inputs = [f"{attention}.{name}" for name in ("query", "key", "value")]
@@ -151,8 +129,6 @@ def masked(
             columns = head_columns(heads, model.config.head_size)
             for linear, kept in ((layer.attention.output, columns), (layer.ffn.down, neurons)):
                 if hasattr(linear, "weight"):
-                    alive = torch.zeros(linear.weight.shape[1]).index_fill_(
-                        0, torch.tensor(kept, dtype=torch.long), 1
-                    )
+                    alive = torch.zeros(linear.weight.shape[1]).index_fill_(0, torch.tensor(kept, dtype=torch.long), 1)
                     linear.weight.mul_(alive.to(linear.weight))
     return same

@@ -15,8 +15,8 @@ from edgedistil.distil.evaluate import accuracy, predict_logits
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.targets import TeacherTargets
 from edgedistil.distil.trainer import TrainingResult, TrainingSet, train
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.layers import mapped_states
+from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.pipeline.stage import StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.progress import Progress

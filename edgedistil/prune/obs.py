@@ -13,6 +13,8 @@ from torch import Tensor
 
 from edgedistil.prune.curve import Curve
 
+_COMPACT_BELOW = 0.8
+
 
 def _inverse(matrix: Tensor) -> Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
@@ -52,6 +54,20 @@ def _cheapest(
     return best
 
 
+def _compact(
+    weight: Tensor, inverse: Tensor, places: Sequence[range], alive: Sequence[int]
+) -> tuple[Tensor, Tensor, list[range]]:
+    """Drops the columns of removed blocks, which every later step would otherwise compute in vain."""
+    columns = [column for number in alive for column in places[number]]
+    index = torch.tensor(columns, dtype=torch.long, device=weight.device)
+    moved = [range(0)] * len(places)
+    start = 0
+    for number in alive:
+        moved[number] = range(start, start + len(places[number]))
+        start += len(places[number])
+    return weight[:, index], inverse[index[:, None], index], moved
+
+
 def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[range]) -> Curve:
     """Removes block after block, always the one that costs least, and records the error at every level.
 
@@ -70,17 +86,18 @@ def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[range]) -> Curve
     order: list[int] = []
     errors = [0.0]
     alive = list(range(len(blocks)))
+    places = list(blocks)
     while alive:
-        block, error, inner = _cheapest(weight, inverse, blocks, alive)
-        columns = torch.tensor(list(blocks[block]), device=weight.device)
+        block, error, inner = _cheapest(weight, inverse, places, alive)
+        columns = torch.tensor(list(places[block]), device=weight.device)
         step = inner @ inverse[columns]
-        weight -= weight[:, columns] @ step
-        inverse -= inverse[:, columns] @ step
-        # Exactly zero, and not rounding errors that could grow over many steps.
-        weight[:, columns] = 0
+        weight.addmm_(weight[:, columns], step, alpha=-1)
+        inverse.addmm_(inverse[:, columns], step, alpha=-1)
         alive.remove(block)
         order.append(block)
         errors.append(errors[-1] + max(error, 0.0))
+        if sum(len(places[number]) for number in alive) < _COMPACT_BELOW * weight.shape[1]:
+            weight, inverse, places = _compact(weight, inverse, places, alive)
     return Curve(tuple(order), tuple(errors))
 
 

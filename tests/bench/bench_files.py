@@ -74,10 +74,9 @@ def make_tflite(path: Path) -> Path:
     model = Tiny().eval()
     converter: Any = litert_torch
     for length in LENGTHS:
-        ones = torch.ones(1, length, dtype=torch.long)
-        converter = converter.signature(
-            f"length_{length}", model, sample_kwargs={"input_ids": ones, "attention_mask": ones}
-        )
+        # Two tensors, not one twice: the exporter takes an aliased sample for one input.
+        sample = {name: torch.ones(1, length, dtype=torch.long) for name in ("input_ids", "attention_mask")}
+        converter = converter.signature(f"length_{length}", model, sample_kwargs=sample)
     converter.convert().export(str(path))
     return path
 

@@ -48,10 +48,12 @@ def test_the_same_device_is_told_by_its_hardware() -> None:
     one = local_facts()
     updated = one.model_copy(update={"python": "3.99.0", "os": "Other 1", "memory_mb": int(one.memory_mb * 0.99)})
     assert one.same_device(updated)
+    assert one.fingerprint == one.model_copy(update={"python": "3.99.0", "os": "Other 1"}).fingerprint
     for change in ({"cores": one.cores + 1}, {"cpu": "another"}, {"memory_mb": one.memory_mb * 2}):
         other = DeviceFacts.model_validate({**one.model_dump(), **change})
         assert one.differences(other) == list(change)
         assert not one.same_device(other)
+        assert one.fingerprint != other.fingerprint
 
 
 def test_sysfs_is_read_in_its_units(tmp_path: Path) -> None:

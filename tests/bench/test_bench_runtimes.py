@@ -35,9 +35,7 @@ def test_logits_are_the_models_whatever_the_batch_and_padding(
         np.testing.assert_allclose(logits, expected(*batch), atol=1e-5)
 
 
-def test_a_bound_call_can_be_repeated_and_takes_a_batch(
-    runtime: runtimes.Runtime, examples: EvaluationSet
-) -> None:
+def test_a_bound_call_can_be_repeated_and_takes_a_batch(runtime: runtimes.Runtime, examples: EvaluationSet) -> None:
     one, two = (runtime.bind(*examples.batch(indices, 8)) for indices in ([0], [0, 1]))
     for _ in range(3):
         assert one() is not None
@@ -111,7 +109,7 @@ def test_an_unknown_input_and_an_id_outside_the_vocabulary_are_one_line(onnx_fil
 
 
 def test_unknown_runtime_and_no_threads_are_refused(onnx_file: Path) -> None:
-    with pytest.raises(RunnerError, match="no runtime named 'tvm'; choose one of: .*litert.*onnxruntime"):
+    with pytest.raises(RunnerError, match=r"no runtime named 'tvm'; choose one of: .*litert.*onnxruntime"):
         runtimes.create("tvm", str(onnx_file), 1)
     with pytest.raises(RunnerError, match="threads is 0"):
         runtimes.create("onnxruntime", str(onnx_file), 0)

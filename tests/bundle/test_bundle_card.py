@@ -49,7 +49,7 @@ def test_names_cannot_break_out(tmp_path: Path, name: str) -> None:
     made = tiny_bundle.make_bundle(tmp_path, name=name, labels=[name, "other"])
     values = front_matter(made)
     assert values["license"] == "apache-2.0"
-    assert values["model-index"][0]["name"] == name
+    assert values["model-index"][0]["name"] == " ".join(name.split())
     text = (made.folder / "README.md").read_text()
     assert "<script>" not in text.split("```")[0].split("---\n", 2)[2]
     assert "49" not in text

@@ -41,7 +41,7 @@ def test_a_bundle_opens_from_anywhere(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_a_format_it_has_not_names_those_it_has(bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="no file of format 'tflite-int8' .*it has: onnx-fp32, onnx-int8"):
+    with pytest.raises(UsageError, match=r"no file of format 'tflite-int8' .*it has: onnx-fp32, onnx-int8"):
         bundle.path("tflite-int8")
 
 

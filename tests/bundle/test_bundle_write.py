@@ -48,7 +48,7 @@ def test_a_folder_that_is_no_bundle_is_kept(tmp_path: Path, name: str) -> None:
 
 def test_a_bundle_with_a_strangers_file_in_it_is_kept(bundle: Bundle, tmp_path: Path) -> None:
     (bundle.folder / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds 'notes.txt', which is not the bundle's; move it away"):
+    with pytest.raises(UsageError, match=r"holds 'notes.txt', which is not the bundle's; move it away"):
         tiny_bundle.make_bundle(tmp_path)
     assert (bundle.folder / "notes.txt").read_text() == "mine"
 
@@ -81,7 +81,7 @@ def test_a_missing_source_is_refused(tmp_path: Path) -> None:
 def test_facts_of_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
     sources = tiny_bundle.make_sources(tmp_path / "sources")
     del sources["onnx/model.onnx"]
-    with pytest.raises(UsageError, match="facts are given for 'onnx/model.onnx'"):
+    with pytest.raises(UsageError, match=r"facts are given for 'onnx/model.onnx'"):
         write_bundle(tmp_path / "bundle", sources, tiny_bundle.make_details())
 
 
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_the_old_bundle_and_no_litter(
         return copy(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", fill_up)
-    with pytest.raises(EdgeDistilError, match="No space left on device.*; free space") as caught:
+    with pytest.raises(EdgeDistilError, match=r"No space left on device.*; free space") as caught:
         tiny_bundle.make_bundle(tmp_path, name="newer")
     assert caught.value.exit_code == 1
     assert open_bundle(bundle.folder).manifest == bundle.manifest

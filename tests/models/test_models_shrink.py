@@ -10,10 +10,10 @@ from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from edgedistil.errors import UsageError
+from edgedistil.layers import alternate_layers
 from edgedistil.models import (
     EdgeBertConfig,
     EdgeBertForSequenceClassification,
-    alternate_layers,
     count_macs,
     count_parameters,
     from_checkpoint,

@@ -41,9 +41,7 @@ class FileSource:
                     cure="use .tsv, .csv, .jsonl or .parquet",
                 )
             if not path.is_file():
-                raise UsageError(
-                    "no such data file", where=str(path), cure="correct the recipe's 'data' paths"
-                )
+                raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
         return hash_value({split: hash_file(path) for split, path in self._paths.items()})
 
     def estimate_rows(self) -> dict[str, int]:
@@ -125,9 +123,7 @@ def _load(path: Path, kind: str, cache: Path) -> datasets.Dataset:
         }
     builder = "csv" if kind in ("tsv", "csv") else kind
     try:
-        return datasets.load_dataset(
-            builder, data_files=str(path), split="train", cache_dir=str(cache), **options
-        )
+        return datasets.load_dataset(builder, data_files=str(path), split="train", cache_dir=str(cache), **options)
     except Exception as error:  # noqa: BLE001 - pandas, pyarrow and datasets each raise their own
         cause = str(error.__cause__ or error).splitlines()[0]
         raise UsageError(
@@ -142,7 +138,5 @@ def _header(path: Path, separator: str) -> list[str]:
         quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
         header = next(csv.reader(stream, delimiter=separator, quoting=quoting), [])
     if len(set(header)) != len(header) or not header:
-        raise UsageError(
-            "the first line must name the columns, each once", where=f"{path}:1", cure="add a header line"
-        )
+        raise UsageError("the first line must name the columns, each once", where=f"{path}:1", cure="add a header line")
     return header

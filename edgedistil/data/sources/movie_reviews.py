@@ -50,8 +50,7 @@ class MovieReviews:
             columns[split]["text"].append(text)
             columns[split]["label"].append(label)
         return {
-            name: Rows(datasets.Dataset.from_dict(table), f"movie-reviews/{name}")
-            for name, table in columns.items()
+            name: Rows(datasets.Dataset.from_dict(table), f"movie-reviews/{name}") for name, table in columns.items()
         }
 
     def _ground_truth(self) -> str:

@@ -23,9 +23,7 @@ class HiddenStates:
             ValueError: When the teacher's states are missing or differ in number from the student's.
         """
         if not inputs.hidden or len(inputs.hidden) != len(inputs.teacher_hidden):
-            raise ValueError(
-                f"{len(inputs.hidden)} student states, {len(inputs.teacher_hidden)} teacher states"
-            )
+            raise ValueError(f"{len(inputs.hidden)} student states, {len(inputs.teacher_hidden)} teacher states")
         mask = inputs.attention_mask.unsqueeze(-1)
         weight = mask.sum().float() * inputs.hidden[0].shape[-1]
         total = torch.zeros((), device=inputs.logits.device)

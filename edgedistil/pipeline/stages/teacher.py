@@ -19,20 +19,16 @@ def teacher_stage(build: Build) -> Stage:
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.distil.teacher import open_teacher
-        from edgedistil.export.tokenizer import copy_tokenizer
         from edgedistil.models.convert import save_model
         from edgedistil.pipeline.training import fine_tune, load_splits, scores
 
         splits = load_splits(context.inputs["data"])
-        model = open_teacher(
-            build.teacher.folder, splits.labels, fine_tuned=settings is None, seed=recipe.seed
-        )
+        model = open_teacher(build.teacher.folder, splits.labels, fine_tuned=settings is None, seed=recipe.seed)
         summary: dict[str, Any] = {}
         if settings is not None:
             summary = fine_tune(model, splits, settings, recipe.seed, context)
         summary |= scores(model, splits, context.progress)
         save_model(model, context.folder / "model")
-        copy_tokenizer(build.teacher.folder, context.folder / "model")
         return summary
 
     return Stage(

@@ -1,0 +1,68 @@
+"""ONNX, dynamic int8: weights signed and per channel, activations unsigned with scales found at run time.
+
+Matrix products take int8 weights; embeddings, which are a table look-up, are stored in int8 and dequantised row by
+row. On x86 without VNNI a product of U8 and S8 can saturate 16-bit sums, so there the weights keep 7 bits
+(`reduce_range`); with VNNI, AMX or ARM's dot product they keep all 8.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import tempfile
+from pathlib import Path
+
+from edgedistil.errors import EdgeDistilError, require
+
+_OPERATORS = ["MatMul", "Gather"]
+_SAFE_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
+
+
+def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = None) -> None:
+    """Writes the dynamic int8 form of an ONNX file, through optimum's ORTQuantizer.
+
+    Args:
+        source: The fp32 file.
+        target: Where to write.
+        reduce_range: Keep weights to 7 bits. None asks this machine's processor; a file for an old x86 device needs
+            True whatever machine makes it.
+
+    Raises:
+        EdgeDistilError: When the quantiser fails.
+    """
+    require("optimum", "host")
+    from onnxruntime.quantization import QuantFormat, QuantizationMode, QuantType
+    from optimum.onnxruntime import ORTQuantizer
+    from optimum.onnxruntime.configuration import QuantizationConfig
+
+    settings = QuantizationConfig(
+        is_static=False,
+        format=QuantFormat.QOperator,
+        mode=QuantizationMode.IntegerOps,
+        activations_dtype=QuantType.QUInt8,
+        weights_dtype=QuantType.QInt8,
+        weights_symmetric=True,
+        per_channel=True,
+        reduce_range=needs_reduced_range() if reduce_range is None else reduce_range,
+        operators_to_quantize=_OPERATORS,
+    )
+    logging.getLogger("optimum.onnxruntime.quantization").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        try:
+            quantizer = ORTQuantizer(onnx_model_path=source)
+            quantizer.quantize(quantization_config=settings, save_dir=scratch, file_suffix="quantized")
+        except Exception as error:
+            raise EdgeDistilError(f"cannot quantise it ({error})", where=str(source)) from error
+        (made,) = Path(scratch).glob("*.onnx")
+        made.replace(target)
+
+
+def needs_reduced_range() -> bool:
+    """Returns whether this processor's U8 x S8 products can saturate: x86 without VNNI or AMX."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return True
+    return not any(flag in flags for flag in _SAFE_FLAGS)

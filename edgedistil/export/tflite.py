@@ -1,0 +1,70 @@
+"""TFLite, fp32: one signature a sequence length, one copy of the weights for all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from edgedistil.errors import require
+from edgedistil.export.onnx import LogitsOnly
+from edgedistil.models.modelling import EdgeBertForSequenceClassification
+
+
+class _NamedLogits(LogitsOnly):
+    """Names the output, as a signature's caller wants it."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        """Returns `logits` [1, labels]."""
+        return {"logits": super().forward(input_ids, attention_mask)}
+
+
+def signature_name(length: int) -> str:
+    """Returns the name of a length's signature."""
+    return f"length_{length}"
+
+
+def export_tflite(model: EdgeBertForSequenceClassification, path: Path, sequence_lengths: Sequence[int]) -> None:
+    """Writes a model as one TFLite file with a signature `length_<n>` a length: batch 1, int32 in, float32 out.
+
+    Args:
+        model: In fp32; left in eval mode.
+        path: Where to write.
+        sequence_lengths: Lengths in tokens, rising.
+    """
+    require("litert_torch", "host")
+    with _silence():
+        import litert_torch
+
+        converter = None
+        wrapped = _NamedLogits(model.eval())
+        for length in sequence_lengths:
+            sample = {name: torch.ones(1, length, dtype=torch.int32) for name in ("input_ids", "attention_mask")}
+            add = litert_torch.signature if converter is None else converter.signature
+            converter = add(signature_name(length), wrapped, sample_kwargs=sample)
+        assert converter is not None  # noqa: S101 - the recipe has a length at least
+        converter.convert().export(str(path))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps native code's chatter off the terminal: it writes to the file descriptors, past Python."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with open(os.devnull, "wb") as sink:  # noqa: PTH123 - a descriptor is wanted, not a path
+        try:
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[0])
+            os.close(kept[1])

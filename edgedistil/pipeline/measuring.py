@@ -1,0 +1,75 @@
+"""The bench of a run: the teacher's and the student's files and the bundle's, in one interleaved session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from edgedistil.bench.cases import Case, cases_of
+from edgedistil.bench.measurement import write_measurements
+from edgedistil.bench.settings import BenchSettings
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.read import Bundle, open_bundle
+from edgedistil.devices.profile import Device
+from edgedistil.errors import EdgeDistilError
+from edgedistil.pipeline.stage import StageContext
+from edgedistil.pipeline.stages.context import Build
+
+_PYTORCH_WORKER = "edgedistil.models.worker"
+
+
+def measure(build: Build, device: Device, context: StageContext) -> dict[str, Any]:
+    """Measures every file and writes `measurements.jsonl`, the teacher first.
+
+    Returns:
+        The summary: a line for each file that could not be measured.
+
+    Raises:
+        EdgeDistilError: When the teacher's file could not be measured: nothing could be held against it.
+    """
+    bench = build.recipe.bench
+    bundle = open_bundle(context.inputs["bundle"] / "bundle", verify=False)
+    cases = _cases(build, device, context, bundle)
+    settings = BenchSettings(max_seconds=bench.seconds_per_file)
+    result = device.bench(cases, bundle.evaluation_path, settings, context.progress)
+    for name, error in result.failures.items():
+        context.progress.say(f"edgedistil: {name} not measured: {error.line()}")
+    if not any(made.name == cases[0].name for made in result.measurements):
+        raise result.failures.get(cases[0].name, EdgeDistilError("the teacher's file was not measured"))
+    write_measurements(context.folder / "measurements.jsonl", result.measurements)
+    return {"failures": {name: error.line() for name, error in result.failures.items()}}
+
+
+def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) -> list[Case]:
+    threads = build.recipe.bench.threads or device.threads
+    length = min(build.recipe.bench.sequence_length, build.recipe.max_length)
+    shipped = "pruned student" if build.recipe.prune else "student"
+    cases = []
+    for which in ("teacher", "student"):
+        folder = context.inputs.get(f"reference-{which}")
+        if folder:
+            (case,) = cases_of(open_bundle(folder / "bundle", verify=False), threads, length, ["onnx-fp32"])
+            cases.append(replace(case, name=f"{which}, {case.name}"))
+    weights = bundle.manifest.record("pytorch")
+    if weights:
+        path = bundle.folder / weights.path
+        title = FORMATS["pytorch"].title
+        cases.append(
+            Case(
+                f"{shipped}, {title}",
+                bundle.manifest.name,
+                path,
+                "pytorch",
+                "pytorch",
+                threads,
+                length,
+                worker_module=_PYTORCH_WORKER,
+                file=weights.path,
+            )
+        )
+    cases += [
+        replace(case, name=f"{shipped}, {case.name}")
+        for case in cases_of(bundle, threads, length)
+        if case.runtime in device.profile.runtimes
+    ]
+    return cases

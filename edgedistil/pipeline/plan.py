@@ -1,0 +1,79 @@
+"""A plan: the stages that a recipe needs, in the order in which they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedistil.errors import UsageError
+from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.stage import Stage
+from edgedistil.pipeline.stages.bench import bench_stage
+from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.distil import distil_stage
+from edgedistil.pipeline.stages.prune import final_model_stage
+from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.recipe.load import Workspace
+from edgedistil.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        build: The recipe in its workspace.
+        stages: Every stage, each after those it needs.
+        goal: The last one.
+    """
+
+    build: Build
+    stages: list[Stage]
+    goal: Stage
+
+
+def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = None) -> Plan:
+    """Returns the plan of a recipe.
+
+    Args:
+        recipe: The checked recipe.
+        workspace: Where its paths start.
+        until: Stop after this verb (`teacher`, `distil`, `prune`, `export`); by default everything.
+
+    Raises:
+        UsageError: When an input is missing or the recipe does not fit its teacher.
+    """
+    build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
+    if recipe.student.layers > build.teacher_layers:
+        raise UsageError(
+            f"student.layers is {recipe.student.layers}, the teacher has {build.teacher_layers} layers",
+            where=recipe.name,
+            cure=f"choose 1 to {build.teacher_layers}",
+        )
+    if until == "prune" and recipe.prune is None:
+        raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
+    goals = {
+        "teacher": teacher_stage,
+        "distil": distil_stage,
+        "prune": final_model_stage,
+        "export": bundle_stage,
+        None: bench_stage,
+    }
+    goal = goals[until](build)
+    return Plan(build, in_order(goal), goal)
+
+
+def in_order(goal: Stage) -> list[Stage]:
+    """Returns a stage and all it needs, each once, inputs first."""
+    ordered: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        for before in stage.inputs.values():
+            visit(before)
+        ordered.setdefault(stage.key, stage)
+
+    visit(goal)
+    return list(ordered.values())
+
+
+__all__ = ["Plan", "in_order", "plan_recipe", "reference_stage"]

@@ -1,0 +1,97 @@
+"""What a run leaves in the workspace: the bundle with its measured accuracies, the measurements, the report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedistil.bench.measurement import Measurement, read_measurements
+from edgedistil.bundle.manifest import Accuracy
+from edgedistil.bundle.read import Bundle, open_bundle
+from edgedistil.bundle.write import record_accuracy
+from edgedistil.hashing import hash_value
+from edgedistil.pipeline.cache import Finished
+
+_STAMP = ".published.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A run's things in the workspace.
+
+    Attributes:
+        folder: `runs/<recipe name>/`.
+        bundle: The artefact to ship.
+        measurements: A record a file, the teacher first; empty before the bench.
+        report: The HTML, where there are measurements.
+    """
+
+    folder: Path
+    bundle: Bundle
+    measurements: list[Measurement]
+    report: Path | None
+
+
+def publish(folder: Path, finished: dict[str, Finished]) -> Published:
+    """Puts the finished stages' results where a person looks for them; does nothing when they are there.
+
+    Args:
+        folder: `runs/<recipe name>/`.
+        finished: The run's stages, by name: `export`, and where they were run the references and `bench`.
+    """
+    keys = {name: stage.key for name, stage in finished.items()}
+    stamp = hash_value(keys)
+    place = folder / "bundle"
+    if not _is_published(folder, stamp):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, target in (
+            ("export", place),
+            ("reference-teacher", folder / "reference" / "teacher"),
+            ("reference-student", folder / "reference" / "student"),
+        ):
+            if name in finished:
+                _replace(finished[name].folder / "bundle", target)
+        if "bench" in finished:
+            _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")
+        (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
+    measurements = read_measurements(folder / "measurements.jsonl") if "bench" in finished else []
+    report = folder / "report.html" if "bench" in finished else None
+    return Published(folder, open_bundle(place), measurements, report)
+
+
+def _publish_bench(folder: Path, source: Path) -> None:
+    from edgedistil.report.html import write_report
+
+    measurements = read_measurements(source)
+    for place in (folder / "bundle", folder / "reference" / "teacher", folder / "reference" / "student"):
+        if place.is_dir():
+            _record(open_bundle(place, verify=False), measurements)
+    shutil.copyfile(source, folder / "measurements.jsonl")
+    write_report(folder / "report.html", measurements, open_bundle(folder / "bundle", verify=False))
+
+
+def _record(bundle: Bundle, measurements: list[Measurement]) -> None:
+    accuracies = {
+        made.format: Accuracy(**made.accuracy.model_dump())
+        for made in measurements
+        if made.accuracy and made.bundle == bundle.manifest.name
+    }
+    record_accuracy(bundle, accuracies)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Copies a folder beside its place, then swaps it in."""
+    scratch = target.with_name(f".{target.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)
+
+
+def _is_published(folder: Path, stamp: str) -> bool:
+    try:
+        return bool(json.loads((folder / _STAMP).read_text(encoding="utf-8"))["stamp"] == stamp)
+    except (OSError, ValueError, KeyError):
+        return False

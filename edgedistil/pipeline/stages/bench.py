@@ -1,0 +1,50 @@
+"""bench: every file measured, interleaved, on the recipe's device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgedistil.devices.profile import Device, connect, load_profile
+from edgedistil.hashing import hash_value
+from edgedistil.pipeline.stage import Effort, Stage, StageContext
+from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
+from edgedistil.pipeline.stages.context import Build
+
+VERSION = 1
+_OVERHEAD_SECONDS = 8.0
+
+
+def open_device(build: Build) -> Device:
+    """Returns the recipe's device.
+
+    Raises:
+        UsageError: When the workspace has no such profile.
+    """
+    return connect(load_profile(build.recipe.bench.device, [build.workspace.root / "devices"]))
+
+
+def bench_stage(build: Build) -> Stage:
+    """Returns the stage that writes `measurements.jsonl`, the teacher's row first."""
+    recipe = build.recipe
+    device = open_device(build)
+    inputs = {"reference-teacher": reference_stage(build, "teacher")}
+    if recipe.prune is not None:
+        inputs["reference-student"] = reference_stage(build, "student")
+    inputs["bundle"] = bundle_stage(build)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        from edgedistil.pipeline.measuring import measure
+
+        return measure(build, device, context)
+
+    files = len(recipe.export.formats) + len(inputs)
+    return Stage(
+        name="bench",
+        version=VERSION,
+        parameters={"bench": recipe.bench.model_dump(), "threads": device.threads, "pruned": recipe.prune is not None},
+        inputs=inputs,
+        work=work,
+        # Another machine's times are not this one's.
+        fingerprints={"device": hash_value(device.facts().model_dump(exclude={"memory_mb"}))},
+        effort=Effort(seconds=files * (_OVERHEAD_SECONDS + recipe.bench.seconds_per_file)),
+    )

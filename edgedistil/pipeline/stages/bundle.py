@@ -1,0 +1,58 @@
+"""export: the final model's files, each checked. reference: the teacher's and the student's, to be held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgedistil.hashing import hash_file
+from edgedistil.pipeline.stage import Effort, Stage, StageContext
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.data import data_stage
+from edgedistil.pipeline.stages.distil import distil_stage
+from edgedistil.pipeline.stages.prune import final_model_stage
+from edgedistil.pipeline.stages.teacher import teacher_stage
+
+VERSION = 1
+_SECONDS_A_FORMAT = 12.0
+
+
+def bundle_stage(build: Build) -> Stage:
+    """Returns the stage that writes the `bundle/` that is shipped."""
+    return _stage(build, "export", final_model_stage(build), build.recipe.export.formats)
+
+
+def reference_stage(build: Build, which: str) -> Stage:
+    """Returns the stage that writes the teacher's or the student's own bundle, as ONNX fp32.
+
+    Args:
+        build: The recipe.
+        which: `teacher` or `student`.
+    """
+    model = teacher_stage(build) if which == "teacher" else distil_stage(build)
+    return _stage(build, f"reference-{which}", model, ["onnx-fp32"])
+
+
+def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
+    recipe = build.recipe
+
+    def work(context: StageContext) -> dict[str, Any]:
+        from edgedistil.pipeline.bundling import make_bundle
+
+        return make_bundle(build, model, name, list(formats), context)
+
+    return Stage(
+        name=name,
+        version=VERSION,
+        parameters={
+            "formats": list(formats),
+            "sequence_lengths": recipe.export.sequence_lengths,
+            "max_length": recipe.max_length,
+            "name": recipe.name,
+            "licences": [recipe.data.licence, recipe.teacher.licence],
+        },
+        inputs={"data": data_stage(build), "model": model},
+        work=work,
+        fingerprints={"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
+        effort=Effort(seconds=_SECONDS_A_FORMAT * len(formats)),
+    )

@@ -1,0 +1,124 @@
+"""The page: one file with the picture, the table and everything behind them, which asks nothing of a network."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import edgedistil
+from edgedistil.bench.measurement import Measurement
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.manifest import StageRecord
+from edgedistil.bundle.read import Bundle
+from edgedistil.bundle.records import write_text
+from edgedistil.errors import UsageError
+from edgedistil.report import table
+from edgedistil.report.conditions import device_of, setting_of
+from edgedistil.report.picture import draw, points_of
+
+
+def write_report(
+    path: Path, measurements: Sequence[Measurement], bundle: Bundle | None = None, commands: Sequence[str] | None = None
+) -> None:
+    """Writes the report as one HTML file.
+
+    Args:
+        path: Where to; an older report is replaced.
+        measurements: A row each; speeds are against the first.
+        bundle: The bundle they belong to, for shape, parity and lineage.
+        commands: What to type next; None makes them from the bundle's place.
+
+    Raises:
+        UsageError: When there are no measurements, or matplotlib is not installed.
+        EdgeDistilError: When the file cannot be written.
+    """
+    write_text(path, render_report(measurements, bundle, commands))
+
+
+def render_report(
+    measurements: Sequence[Measurement], bundle: Bundle | None = None, commands: Sequence[str] | None = None
+) -> str:
+    """Returns the report as HTML; see `write_report`."""
+    if not measurements:
+        raise UsageError("no measurements to report", cure="make them with: edgedistil bench BUNDLE")
+    rows = table.make_rows(measurements)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": table.number, "seconds": _seconds, "figure": _figure}
+    environment.globals |= {"accuracy_text": table.accuracy_text, "speed_text": table.speed_text}
+    source = resources.files("edgedistil.report").joinpath("templates/report.html").read_text(encoding="utf-8")
+    drawable = len(points_of(rows)) > 0
+    return environment.from_string(source).render(
+        title=bundle.manifest.name if bundle else measurements[0].bundle,
+        manifest=bundle.manifest if bundle else None,
+        summary=_summary(rows),
+        rows=rows,
+        families=[row.format.partition("-")[0] for row in rows],
+        wide=draw(rows, width=8.6, height=4.6, name="wide") if drawable else "",
+        narrow=draw(rows, width=3.75, height=4.2, name="narrow") if drawable else "",
+        devices=device_of(measurements),
+        setting=setting_of(measurements),
+        flags=table.notes(rows)[1:],
+        examples=max((row.accuracy.examples for row in rows if row.accuracy), default=0),
+        most_memory=max(row.peak_memory_mb for row in rows),
+        most_size=max(row.size_mb for row in rows),
+        stages=_stages(bundle),
+        titles={name: made.title for name, made in FORMATS.items()},
+        commands=next_commands(bundle) if commands is None else commands,
+        started=min(made.started for made in measurements),
+        version=edgedistil.__version__,
+    )
+
+
+def next_commands(bundle: Bundle | None) -> list[str]:
+    """Returns what to type next with a bundle; nothing without one."""
+    if bundle is None:
+        return []
+    place = bundle.folder
+    if place.is_absolute() and place.is_relative_to(Path.cwd()):
+        place = place.relative_to(Path.cwd())
+    folder, name = shlex.quote(str(place)), bundle.manifest.name
+    baseline = shlex.quote(f"benchmarks/baselines/{name}.json")
+    return [
+        f'edgedistil predict {folder} "A text to classify."',
+        f"edgedistil bench {folder}",
+        f"edgedistil baseline set {folder}",
+        f"edgedistil gate {folder} --baseline {baseline}",
+    ]
+
+
+def _summary(rows: Sequence[table.Row]) -> dict[str, Any] | None:
+    """Returns the fastest row's figures beside the first's: what a reader came for; None where none is faster."""
+    faster = [row for row in rows[1:] if row.speed and row.speed.low > 1]
+    if not faster:
+        return None
+    best = max(faster, key=lambda row: row.speed.value if row.speed else 0.0)
+    first = rows[0]
+    lost = 100 * (first.accuracy.value - best.accuracy.value) if first.accuracy and best.accuracy else None
+    return {"best": best, "first": first, "lost": lost, "smaller": first.size_mb / best.size_mb}
+
+
+def _stages(bundle: Bundle | None) -> list[tuple[StageRecord, str]]:
+    """Returns each stage with what came of it, in words."""
+    if bundle is None:
+        return []
+    return [(stage, _told(stage.summary)) for stage in bundle.manifest.lineage]
+
+
+def _told(summary: dict[str, Any]) -> str:
+    plain = {name: value for name, value in summary.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in plain.items())
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value < 99.95 else f"{value / 60:.1f} min"

@@ -1,0 +1,205 @@
+"""The picture: accuracy against latency, as SVG that takes its colours from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgedistil.bench.measurement import Accuracy, Interval
+from edgedistil.errors import require
+from edgedistil.report.labels import Box, place_labels
+from edgedistil.report.table import Row
+
+# Stand-ins that no page uses, replaced by the page's own variables once drawn.
+_COLOURS = {
+    "#000101": "var(--ink)",
+    "#000102": "var(--soft)",
+    "#000103": "var(--line)",
+    "#000104": "var(--paper)",
+    "#000105": "var(--onnx)",
+    "#000106": "var(--tflite)",
+    "#000107": "var(--torch)",
+}
+_INK, _SOFT, _LINE, _PAPER, _ONNX, _TFLITE, _TORCH = _COLOURS
+_FAMILIES = {"onnx": (_ONNX, "o"), "tflite": (_TFLITE, "^")}
+_STYLE = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "edgedistil",
+    "font.family": "DejaVu Sans",
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _SOFT,
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+    "text.color": _INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+_REFERENCE = re.compile(r'(\bid="|href="#|url\(#)')
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row that can be drawn: it has both an accuracy and a latency."""
+
+    name: str
+    format: str
+    accuracy: Accuracy
+    latency: Interval
+
+
+def points_of(rows: Sequence[Row]) -> list[Point]:
+    """Returns the rows that can be drawn."""
+    return [
+        Point(row.name, row.format, row.accuracy, row.p50_ms)
+        for row in rows
+        if row.accuracy is not None and row.p50_ms is not None and row.p50_ms.low > 0
+    ]
+
+
+def frontier(points: Sequence[Point]) -> list[Point]:
+    """Returns the points that no other beats in both latency and accuracy, the fastest first (Pareto's frontier)."""
+    best, kept = -1.0, []
+    for point in sorted(points, key=lambda point: (point.latency.value, -point.accuracy.value)):
+        if point.accuracy.value > best:
+            best = point.accuracy.value
+            kept.append(point)
+    return kept
+
+
+def draw(rows: Sequence[Row], *, width: float, height: float, name: str) -> str:
+    """Draws accuracy against median latency, with both 95 % intervals, on a logarithmic time axis.
+
+    Args:
+        rows: The table's rows; those without accuracy or latency are left out.
+        width: Inches; at 96 pixels an inch the letters are of a page's size.
+        height: Inches.
+        name: Put before every id in the SVG, so that two pictures can stand in one page.
+
+    Returns:
+        An `<svg>` element.
+
+    Raises:
+        UsageError: When matplotlib is not installed.
+    """
+    require("matplotlib", "report")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    points = points_of(rows)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), dpi=96, layout="constrained")
+        axes = figure.add_subplot()
+        _scales(axes, points)
+        best = frontier(points)
+        if len(best) > 1:
+            axes.step(
+                [point.latency.value for point in best],
+                [100 * point.accuracy.value for point in best],
+                where="post",
+                color=_LINE,
+                linestyle=(0, (4, 3)),
+                linewidth=1.2,
+                zorder=1,
+            )
+        for point in points:
+            _mark(axes, point)
+        _name(figure, axes, points)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return _themed(stream.getvalue(), name)
+
+
+def _scales(axes: Any, points: Sequence[Point]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    axes.set_xscale("log")
+    if points:
+        fastest = min(point.latency.low for point in points)
+        slowest = max(point.latency.high for point in points)
+        room = max((slowest / fastest) ** 0.18, 1.35)
+        axes.set_xlim(fastest / room, slowest * room)
+        lowest = min(100 * point.accuracy.low for point in points)
+        highest = max(100 * point.accuracy.high for point in points)
+        above = max(0.12 * (highest - lowest), 0.5)
+        axes.set_ylim(lowest - above, highest + above)
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    axes.set_xlabel("median latency, ms (logarithmic): faster to the left", fontsize=9)
+    axes.set_ylabel("accuracy", fontsize=9)
+    axes.tick_params(labelsize=9, length=0)
+    axes.grid(visible=True, color=_LINE, linewidth=0.6, alpha=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _mark(axes: Any, point: Point) -> None:
+    colour, marker = _FAMILIES.get(point.format.partition("-")[0], (_TORCH, "s"))
+    across, up = point.latency.value, 100 * point.accuracy.value
+    axes.errorbar(
+        across,
+        up,
+        xerr=[[across - point.latency.low], [point.latency.high - across]],
+        yerr=[[up - 100 * point.accuracy.low], [100 * point.accuracy.high - up]],
+        color=colour,
+        marker=marker,
+        markersize=8,
+        markerfacecolor=colour if "int8" in point.format else _PAPER,
+        markeredgewidth=1.8,
+        elinewidth=1.1,
+        zorder=3,
+    )
+
+
+def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
+    """Writes each point's name where there is room for it, with a thin line to it where that is not beside it."""
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
+    unit = figure.dpi / 72
+    where = [tuple(axes.transData.transform((p.latency.value, 100 * p.accuracy.value))) for p in points]
+    texts = [axes.text(0, 0, point.name, fontsize=9, color=_INK, zorder=5) for point in points]
+    extents = [text.get_window_extent(renderer) for text in texts]
+    frame = axes.get_window_extent(renderer)
+    boxes = place_labels(
+        where,
+        [(extent.width + 4 * unit, extent.height + 2 * unit) for extent in extents],
+        [box for point, spot in zip(points, where, strict=True) for box in _covered(axes, point, spot, unit)],
+        Box(frame.x0, frame.y0, frame.x1, frame.y1),
+        unit,
+    )
+    back = axes.transData.inverted()
+    for text, box, spot in zip(texts, boxes, where, strict=True):
+        text.set_position(back.transform((box.left + 2 * unit, (box.bottom + box.top) / 2)))
+        text.set_verticalalignment("center")
+        near = (min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top))
+        if abs(near[0] - spot[0]) + abs(near[1] - spot[1]) > 16 * unit:
+            ends = [back.transform(end) for end in (spot, near)]
+            axes.plot(*zip(*ends, strict=True), color=_SOFT, linewidth=0.7, zorder=2)
+
+
+def _covered(axes: Any, point: Point, spot: tuple[float, float], unit: float) -> list[Box]:
+    low = axes.transData.transform((point.latency.low, 100 * point.accuracy.low))
+    high = axes.transData.transform((point.latency.high, 100 * point.accuracy.high))
+    size, thin = 6 * unit, 2 * unit
+    return [
+        Box(spot[0] - size, spot[1] - size, spot[0] + size, spot[1] + size),
+        Box(low[0], spot[1] - thin, high[0], spot[1] + thin),
+        Box(spot[0] - thin, low[1], spot[0] + thin, high[1]),
+    ]
+
+
+def _themed(text: str, name: str) -> str:
+    """Keeps the `<svg>` element, with the page's colours and ids of its own."""
+    text = text[text.index("<svg") :]
+    for stand_in, colour in _COLOURS.items():
+        text = text.replace(stand_in, colour)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    return _REFERENCE.sub(rf"\g<1>{name}-", text)
