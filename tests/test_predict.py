@@ -46,6 +46,15 @@ def test_it_answers_as_the_evaluation_set_is_scored(bundle: Bundle) -> None:
     assert [made.label for made in found] == expected
 
 
+def test_litert_answers_as_onnx_does_at_every_length(bundle: Bundle, tmp_path: Path) -> None:
+    texts = [text for text, _ in tiny_bundle.TEXTS] + ["good " * count for count in (5, 6, 7, 14, 15, 40)]
+    lite = tiny_bundle.make_litert_bundle(tmp_path)
+    assert choose_format(lite) == "tflite-fp32"
+    expected = predict(bundle, texts, format="onnx-fp32", threads=1)
+    for found, wanted in zip(predict(lite, texts, threads=1), expected, strict=True):
+        assert found.scores == pytest.approx(wanted.scores, abs=1e-6)
+
+
 def test_int8_is_preferred_and_loaded_once(bundle: Bundle) -> None:
     predictor = Predictor(bundle)
     assert predictor.format == "onnx-int8"

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgedistil.bench.runner import runtimes
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import UsageError
-
-from .runner import runtimes
 
 RUNNER = "edgedistil.bench.runner"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from edgedistil.bench.runner import facts as _collected
 from edgedistil.hashing import hash_value
-
-from .runner import facts as _collected
 
 _HARDWARE = ("machine", "system", "cpu", "board", "cores", "flags")
 

@@ -9,15 +9,14 @@ from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
+from edgedistil.bench.cases import Case
+from edgedistil.bench.facts import DeviceFacts
+from edgedistil.bench.process import WorkerProcess
+from edgedistil.bench.settings import BenchSettings
+from edgedistil.bench.stats import quantile_interval
+from edgedistil.bench.thermal import Conditions, Snapshot, conditions_of
 from edgedistil.errors import EdgeDistilError
 from edgedistil.progress import Progress
-
-from .cases import Case
-from .facts import DeviceFacts
-from .process import WorkerProcess
-from .settings import BenchSettings
-from .stats import quantile_interval
-from .thermal import Conditions, Snapshot, conditions_of
 
 Batches = Sequence[Sequence[Sequence[int]]]
 

@@ -11,11 +11,10 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edgedistil.bench.facts import DeviceFacts
+from edgedistil.bench.stats import Bounds, bootstrap_ratio_interval, paired_ratio_interval
+from edgedistil.bench.thermal import Conditions
 from edgedistil.errors import UsageError
-
-from .facts import DeviceFacts
-from .stats import Bounds, bootstrap_ratio_interval, paired_ratio_interval
-from .thermal import Conditions
 
 SCHEMA_VERSION: Final = 1
 

@@ -17,9 +17,8 @@ from types import TracebackType
 from typing import Any
 
 import edgedistil
+from edgedistil.bench.cases import Case
 from edgedistil.errors import EdgeDistilError
-
-from .cases import Case
 
 _GRACE_SECONDS = 5.0
 _CURES = {

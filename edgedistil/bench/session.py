@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from edgedistil.bench.cases import Case
+from edgedistil.bench.interleave import Batches, Timing, load_fields, time_cases
+from edgedistil.bench.measurement import Accuracy, Interval, Measurement
+from edgedistil.bench.process import WorkerProcess
+from edgedistil.bench.runner.errors import RunnerError
+from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.bench.settings import BenchSettings
+from edgedistil.bench.stats import quantile_interval, wilson_interval
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.progress import Bar, Progress, SilentProgress
-
-from .cases import Case
-from .interleave import Batches, Timing, load_fields, time_cases
-from .measurement import Accuracy, Interval, Measurement
-from .process import WorkerProcess
-from .runner.errors import RunnerError
-from .runner.evaluation import EvaluationSet
-from .settings import BenchSettings
-from .stats import quantile_interval, wilson_interval
 
 # Without text the ids come from the low end, where every vocabulary has some.
 _SMALLEST_VOCABULARY = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from .runner import conditions as _collected
+from edgedistil.bench.runner import conditions as _collected
 
 
 class Snapshot(BaseModel):

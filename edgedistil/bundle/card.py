@@ -11,7 +11,7 @@ import jinja2
 import yaml
 
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.bundle.manifest import FileRecord, Manifest
+from edgedistil.bundle.manifest import FileRecord, Manifest, StageRecord
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -27,7 +27,13 @@ def render_card(manifest: Manifest) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - Markdown, and every cell goes through the `cell` filter
     )
-    environment.filters |= {"cell": _cell, "megabytes": _megabytes, "score": _score, "literal": json.dumps}
+    environment.filters |= {
+        "cell": _cell,
+        "megabytes": _megabytes,
+        "score": _score,
+        "literal": json.dumps,
+        "told": _told,
+    }
     source = resources.files("edgedistil.bundle").joinpath("templates/card.md").read_text(encoding="utf-8")
     models = [record for name in FORMATS if (record := manifest.record(name))]
     return environment.from_string(source).render(
@@ -118,3 +124,10 @@ def _score(record: FileRecord) -> str:
     if made is None:
         return "not measured"
     return f"{100 * made.value:.1f} % ({100 * made.low:.1f} to {100 * made.high:.1f})"
+
+
+def _told(stage: StageRecord) -> str:
+    """Returns a stage's single figures in words; lists and tables stay in the manifest."""
+    plain = {name: value for name, value in stage.summary.items() if isinstance(value, str | int | float)}
+    texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in plain.items()}
+    return "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in texts.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 @cache_app.command("ls")
-def ls(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List finished stages, the newest first.
 
     Example: `edgedistil cache ls`
@@ -30,7 +31,7 @@ def ls(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> Non
     from edgedistil.pipeline.estimate import human_time
 
     cache = StageCache(cache_root(Path.cwd()))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": entry.name,
             "key": entry.key[:16],
@@ -45,20 +46,17 @@ def ls(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> Non
         return
     table = Table("stage", "key", "MB", "took", "made", title=str(cache.root), title_justify="left")
     for row in rows:
-        table.add_row(
-            str(row["name"]),
-            str(row["key"]),
-            str(row["megabytes"]),
-            human_time(float(row["seconds"])),
-            str(row["made"]),
-        )
+        took = human_time(row["seconds"])
+        table.add_row(row["name"], row["key"], str(row["megabytes"]), took, row["made"])
     Console().print(table)
 
 
 @cache_app.command("rm")
 def rm(
-    what: list[str] = typer.Argument(None, help="Names or keys of stages, such as `distil` or `3fa9c1`."),
-    everything: bool = typer.Option(False, "--all", help="Every stage, and what killed runs left."),
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Names or keys of stages, such as `distil` or `3fa9c1`.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every stage, and what killed runs left.")] = False,
 ) -> None:
     """Remove finished stages; the next run makes them again.
 
@@ -70,9 +68,13 @@ def rm(
     if not what and not everything:
         raise UsageError("nothing named", cure="name stages or keys, or give --all")
     entries = cache.entries()
-    chosen = entries if everything else [e for e in entries if any(e.name == w or e.key.startswith(w) for w in what)]
+    chosen = (
+        entries if everything else [e for e in entries if any(e.name == w or e.key.startswith(w) for w in what or [])]
+    )
     if not chosen and not everything:
-        raise UsageError(f"no stage is named {', '.join(what)}", where=str(cache.root), cure="see: edgedistil cache ls")
+        raise UsageError(
+            f"no stage is named {', '.join(what or [])}", where=str(cache.root), cure="see: edgedistil cache ls"
+        )
     freed = sum(cache.remove(entry) for entry in chosen)
     if everything:
         freed += cache.remove_partial()

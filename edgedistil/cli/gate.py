@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,12 @@ from edgedistil.cli.bench import (
     SecondsOption,
     ThreadsOption,
 )
+
+if TYPE_CHECKING:
+    # The command line starts fast: these are imported where they are used.
+    from edgedistil.bench.measurement import Measurement
+    from edgedistil.bundle.read import Bundle
+    from edgedistil.cli.measure import Ask
 
 baseline_app = typer.Typer(help="Store what a later bundle is to be held to.", no_args_is_help=True)
 _Measurements = Annotated[
@@ -105,13 +111,13 @@ def gate(
     raise typer.Exit(verdict.exit_code)
 
 
-def _open(bundle: Path):
+def _open(bundle: Path) -> Bundle:
     from edgedistil.bundle.read import open_bundle
 
     return open_bundle(bundle)
 
 
-def _measured(bundle: Path, ask, measurements: Path | None):
+def _measured(bundle: Path, ask: Ask, measurements: Path | None) -> list[Measurement]:
     from edgedistil.bench.measurement import read_measurements
     from edgedistil.cli.measure import measure_bundle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def run(recipe: _Recipe, overrides: _Set = None, dry_run: _DryRun = False, as_js
     _run(recipe, overrides, None, dry_run, as_json)
 
 
-def _step(verb: str):
+def _step(verb: str) -> Callable[..., None]:
     def command(recipe: _Recipe, overrides: _Set = None, dry_run: _DryRun = False, as_json: _Json = False) -> None:
         _run(recipe, overrides, verb, dry_run, as_json)
 

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from edgedistil.data.labels import check_classes, encode_labels, find_labels
 from edgedistil.data.sources.base import Rows
 from edgedistil.data.tokens import TokenWriter, load_tokeniser, open_tokens
 from edgedistil.errors import UsageError
 from edgedistil.hashing import example_id
 from edgedistil.progress import Progress, SilentProgress
 from edgedistil.recipe.schema import Data
+from edgedistil.tasks import Task
 
 _BATCH = 2048
 
@@ -59,6 +60,7 @@ def prepare_data(
     tokeniser_folder: Path,
     folder: Path,
     *,
+    task: Task,
     max_length: int,
     seed: int,
     progress: Progress | None = None,
@@ -70,6 +72,7 @@ def prepare_data(
         data: The recipe's section.
         tokeniser_folder: Folder with the teacher's `tokenizer.json`.
         folder: Where to write.
+        task: How labels are read and checked.
         max_length: Longest row in tokens.
         seed: Seed of the dev split and of `train_limit`.
         progress: Where the bar is shown.
@@ -81,8 +84,8 @@ def prepare_data(
         UsageError: For the first row with an empty text or a label outside the set, a split of one class, or a
             dev split that is named but empty.
     """
-    labels = data.labels or find_labels(_strings(rows["train"], "label"), rows["train"].where)
-    splits = {name: _check(split, labels) for name, split in rows.items()}
+    labels = data.labels or task.find_labels(_strings(rows["train"], "label"), rows["train"].where)
+    splits = {name: _check(split, labels, task) for name, split in rows.items()}
     train, leaked = _without(splits["train"], [splits[name] for name in splits if name != "train"])
     if "dev" not in splits:
         train, splits["dev"] = _set_aside(train, data.dev_share, seed)
@@ -91,12 +94,16 @@ def prepare_data(
         train = _take(train, np.sort(chosen))
     splits["train"] = train
     for name, split in splits.items():
-        check_classes(split.labels.tolist(), labels, rows[name].where if name in rows else f"the {name} split")
+        task.check(split.labels.tolist(), labels, rows[name].where if name in rows else f"the {name} split")
 
-    total = sum(len(split.texts) for split in splits.values())
-    tokeniser = load_tokeniser(tokeniser_folder, max_length)
-    cut = {}
-    with (progress or SilentProgress()).bar("tokenising", total) as bar:
+    cut = _tokenise(splits, load_tokeniser(tokeniser_folder, max_length), folder, progress or SilentProgress())
+    return _summarise(folder, labels, splits, cut, leaked)
+
+
+def _tokenise(splits: dict[str, _Split], tokeniser: Tokenizer, folder: Path, progress: Progress) -> dict[str, int]:
+    """Writes every split's tokens; returns how many rows of each were cut."""
+    cut: dict[str, int] = {}
+    with progress.bar("tokenising", sum(len(split.texts) for split in splits.values())) as bar:
         for name, split in splits.items():
             with TokenWriter(folder / name) as writer:
                 for start in range(0, len(split.texts), _BATCH):
@@ -105,7 +112,7 @@ def prepare_data(
                     writer.write([encoding.ids for encoding in encodings], split.labels[part], split.ids[part])
                     cut[name] = cut.get(name, 0) + sum(bool(encoding.overflowing) for encoding in encodings)
                     bar.advance(len(encodings))
-    return _summarise(folder, labels, splits, cut, leaked)
+    return cut
 
 
 def _summarise(
@@ -133,7 +140,7 @@ def _strings(rows: Rows, column: str) -> list[str]:
     return ["" if value is None else str(value) for value in rows.table[column]]
 
 
-def _check(rows: Rows, labels: Sequence[str]) -> _Split:
+def _check(rows: Rows, labels: Sequence[str], task: Task) -> _Split:
     texts = _strings(rows, "text")
     if not texts:
         raise UsageError("the split has no rows", where=rows.where, cure="name a file with rows")
@@ -144,7 +151,7 @@ def _check(rows: Rows, labels: Sequence[str]) -> _Split:
                 where=f"{rows.where}:{row + rows.first_row}",
                 cure="fill the row or remove it",
             )
-    encoded = encode_labels(_strings(rows, "label"), labels, rows.where, rows.first_row)
+    encoded = task.encode(_strings(rows, "label"), labels, rows.where, rows.first_row)
     ids = np.array([example_id(text) for text in texts], dtype="<U16")
     return _Split(texts, np.array(encoded, dtype=np.int64), ids)
 

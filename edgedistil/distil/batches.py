@@ -64,7 +64,7 @@ def sorted_plan(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 def collate(tokens: EvaluationSet, indices: np.ndarray) -> Batch:
     """Returns rows padded to the longest of them."""
     lengths = tokens.offsets[indices + 1] - tokens.offsets[indices]
-    input_ids, mask = tokens.batch(indices, int(lengths.max()))
+    input_ids, mask = tokens.batch(indices.tolist(), int(lengths.max()))
     labels = np.asarray(tokens.labels[indices], dtype=np.int64)
     return Batch(indices, torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(labels))
 

@@ -225,7 +225,8 @@ def _resume(run: _Run, checkpoints: CheckpointFolder) -> int:
 
 def _parameter_groups(model: PreTrainedModel, settings: FineTune) -> list[dict[str, object]]:
     """Biases and LayerNorm are not decayed (Devlin et al. 2019, appendix A.2)."""
-    decayed, free = [], []
+    decayed: list[torch.nn.Parameter] = []
+    free: list[torch.nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else free).append(parameter)

@@ -85,18 +85,15 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
 
 def _run(path: Path, format_name: str, evaluation: EvaluationSet, examples: int) -> np.ndarray:
     try:
-        runtime = runtimes.create(FORMATS[format_name].runtime, str(path), threads=_THREADS)
+        runtime = runtimes.create(FORMATS[format_name].runtime, str(path), threads=1)
         rows = []
         for index in range(examples):
-            input_ids, mask = evaluation.batch(np.array([index]), int(evaluation.lengths[index]))
+            input_ids, mask = evaluation.batch([index], int(evaluation.lengths[index]))
             rows.append(runtime.run(input_ids, mask))
         runtime.close()
     except RunnerError as error:
         raise ParityError(f"it cannot be run ({error})", where=_where(format_name)) from error
     return np.concatenate(rows)
-
-
-_THREADS = 2
 
 
 def _where(format_name: str) -> str:

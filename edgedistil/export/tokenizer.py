@@ -32,7 +32,7 @@ def copy_tokenizer(source: Path, target: Path) -> None:
         )
     try:
         tokeniser = Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
         raise UsageError(f"cannot read the tokeniser ({error})", where=str(path), cure="fetch it again") from None
     tokeniser.no_padding()
     tokeniser.no_truncation()

@@ -17,11 +17,13 @@ baseline's or an emulator, latency also where threads or sequence length differ.
 So a pass means that a loss of m or more is ruled out at the 5 % level, never merely that no loss was seen; a fail means
 that a loss beyond m is shown (or that accuracy fell by more than m and is shown to have fallen at all), or that a hard
 limit is broken; and too few examples lead to neither. All files must pass for the bundle to pass, so the chance of
-passing a bundle with a file worse than the margin stays at 5 % however many files there are (an intersection-union
+passing a bundle with a file worse than the margin does not grow with the number of files (an intersection-union
 test: Berger, Technometrics 24, 1982).
 
-Tango's test is asymptotic. Its true level, enumerated exactly, lies near 5 % and reaches at most 6.7 %, and that only
-where no example at all is gained and the baseline is expected to lose fewer than three.
+Tango's test is asymptotic. Its true level was enumerated exactly in 13,245 settings drawn at random (50 to 4,000
+examples, margins of 0.2 to 10 points, 0 to 10 % of examples gained): where more than five examples are expected to be
+gained it is 4.9 % on average and at most 5.4 %; the worst found is 7.1 %, with 56 examples, none gained and fewer than
+three lost.
 """
 
 from __future__ import annotations

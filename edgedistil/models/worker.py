@@ -34,7 +34,7 @@ class TorchModel:
         try:
             self._model = load_model(Path(path).parent)
         except EdgeDistilError as error:
-            raise RunnerError(error.line(), error.cure or "") from error
+            raise RunnerError(f"{path}: {error.what}", error.cure or "") from error
         positions = self._model.config.max_position_embeddings
         if sequence_length is not None and sequence_length > positions:
             raise RunnerError(f"{path}: takes at most {positions} tokens", f"choose at most {positions}")

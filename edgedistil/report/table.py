@@ -87,10 +87,8 @@ def speed_text(row: Row) -> tuple[str, str]:
 
 
 def latency_text(interval: Interval | None) -> str:
-    """Returns a latency in ms, `>` before it where too few samples were taken to bound it from above."""
-    if interval is None:
-        return "-"
-    return number(interval.value)
+    """Returns a latency in ms, or a dash where it says nothing of a device."""
+    return "-" if interval is None else number(interval.value)
 
 
 _HEADINGS = ("accuracy %", "p50 ms", "p99 ms", "peak MB", "file MB", "speed")

@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_files import LABELS, VOCABULARY, make_onnx, make_tflite
+from hypothesis import settings
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bench.settings import BenchSettings
+
+# A deadline in milliseconds fails on a busy machine, which says nothing of the code.
+settings.register_profile("bench", deadline=None, max_examples=50)
+settings.load_profile("bench")
 
 
 @pytest.fixture(scope="session")

@@ -119,12 +119,40 @@ def test_paired_ratio_sees_through_a_drift_that_blinds_the_unpaired_one() -> Non
     assert stats.bootstrap_ratio_interval(np.concatenate(a), np.concatenate(b)).relative_width > 0.05
 
 
-def test_paired_ratio_is_students_interval_on_the_logarithms() -> None:
-    a, b = [[2.0], [4.0], [9.0]], [[1.0], [2.0], [3.0]]
-    logs = np.log([2, 2, 3])
-    low, high = reference.t.interval(0.95, 2, loc=logs.mean(), scale=reference.sem(logs))
+def test_a_spoilt_round_does_not_move_the_paired_ratio() -> None:
+    generator = np.random.default_rng(6)
+    a = [list(2 * generator.normal(1, 0.01, 40)) for _ in range(8)]
+    b = [list(generator.normal(1, 0.01, 40)) for _ in range(8)]
+    a[3] = [30.0] * 40
     found = stats.paired_ratio_interval(a, b)
-    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
+    assert found.value == pytest.approx(2, rel=0.02)
+    assert found.low < 2
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=6, max_size=20, unique=True))
+def test_paired_interval_holds_just_the_ratios_that_wilcoxons_test_does_not_reject(drawn: list[int]) -> None:
+    ratios = [math.exp(number / 1e6) for number in drawn]
+    found = stats.paired_ratio_interval([[ratio] for ratio in ratios], [[1.0]] * len(ratios))
+    logs, low, high = np.log(ratios), math.log(found.low), math.log(found.high)
+    means = np.sort([(logs[i] + logs[j]) / 2 for i in range(len(logs)) for j in range(i + 1)])
+    for end, outside, inside in (
+        (low, means < low - 1e-9, means > low + 1e-9),
+        (high, means > high + 1e-9, means < high - 1e-9),
+    ):
+        # Between neighbouring averages the test's answer is the same; it is asked in the gaps beside the end.
+        beyond = means[outside][np.abs(means[outside] - end).argmin()] if outside.any() else 2 * end - (low + high) / 2
+        within = means[inside][np.abs(means[inside] - end).argmin()]
+        pvalue = [reference.wilcoxon(logs - (end + other) / 2, method="exact").pvalue for other in (beyond, within)]
+        assert pvalue[0] <= 0.05 < pvalue[1]
+    assert found.low <= found.value <= found.high
+    assert found.attained
+
+
+def test_signed_rank_margins_are_those_of_the_published_table() -> None:
+    # Critical values of Wilcoxon's statistic, two-sided 5 %: 0, 2, 3, 5, 8, 52 for n = 6, 7, 8, 9, 10, 20.
+    assert [stats.signed_rank_margin(n) - 1 for n in (6, 7, 8, 9, 10, 20)] == [0, 2, 3, 5, 8, 52]
+    assert stats.signed_rank_margin(5) == 0
+    assert not stats.paired_ratio_interval([[1.0]] * 5, [[1.0]] * 5).attained
 
 
 @pytest.mark.parametrize(
@@ -135,7 +163,7 @@ def test_paired_ratio_is_students_interval_on_the_logarithms() -> None:
         lambda: stats.wilson_interval(0, 0),
         lambda: stats.wilson_interval(3, 2),
         lambda: stats.bootstrap_ratio_interval([], [1.0]),
-        lambda: stats.paired_ratio_interval([[1.0]], [[1.0]]),
+        lambda: stats.paired_ratio_interval([], []),
         lambda: stats.paired_ratio_interval([[1.0]] * 2, [[1.0]] * 3),
     ],
 )

@@ -67,8 +67,11 @@ def test_the_table_has_a_row_a_file(bundle: Bundle) -> None:
     ]
 
 
-def test_the_onnxruntime_code_runs_as_printed(bundle: Bundle) -> None:
-    (code,) = [text for text in snippets(bundle) if "import onnxruntime" in text]
+@pytest.mark.parametrize("module", ["import onnxruntime", "from ai_edge_litert"])
+def test_the_code_runs_as_printed(bundle: Bundle, tmp_path: Path, module: str) -> None:
+    if "litert" in module:
+        bundle = tiny_bundle.make_litert_bundle(tmp_path / "litert")
+    (code,) = [text for text in snippets(bundle) if module in text]
     code = code.replace("FOLDER", str(bundle.folder)).replace("A text to classify.", "a very good film")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "positive"

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from transformers import BertForSequenceClassification
@@ -58,13 +57,17 @@ def test_the_worker_runs_unequal_weights(
     evaluation.save(tmp_path / "dev.npz")
     path = str(tmp_path / "model.safetensors")
     load = {"command": "load", "runtime": "pytorch", "path": path, "threads": 1}
-    loaded, prepared, scored, refused, missing = ask(
+    torn = tmp_path / "torn" / "model.safetensors"
+    save_model(model, torn.parent)
+    torn.write_bytes(b"torn")
+    loaded, prepared, scored, refused, missing, unreadable = ask(
         [
             load,
             {"command": "prepare", "input_ids": [[rows[0].tolist()]]},
             {"command": "evaluate", "path": str(tmp_path / "dev.npz"), "batch": 2},
             {**load, "sequence_length": 41},
             {**load, "path": str(tmp_path / "none" / "model.safetensors")},
+            {**load, "path": str(torn)},
         ]
     )
     assert loaded["ok"], loaded
@@ -73,16 +76,5 @@ def test_the_worker_runs_unequal_weights(
     assert scored["predictions"] == expected
     assert "takes at most 40 tokens" in refused["error"]
     assert "no such file" in missing["error"]
-
-
-@pytest.mark.parametrize("content", [b"torn", b""])
-def test_weights_that_cannot_be_read_are_one_line(
-    small_bert: BertForSequenceClassification, tmp_path: Path, content: bytes
-) -> None:
-    save_model(from_checkpoint(small_bert), tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(content)
-    path = str(tmp_path / "model.safetensors")
-    (answer,) = ask([{"command": "load", "runtime": "pytorch", "path": path, "threads": 1}])
-    assert not answer["ok"]
-    assert "the weights cannot be read" in answer["error"]
-    assert "\n" not in answer["error"]
+    assert unreadable["error"] == f"{torn}: the weights cannot be read"
+    assert unreadable["cure"] == "fetch them again"

@@ -66,10 +66,10 @@ def _measurement(
 @pytest.fixture
 def measurement() -> Callable[..., Measurement]:
     """Makes one measurement: of the first file of the quickstart, with the changes asked for."""
-    return lambda **changes: _measurement(*QUICKSTART[0], **changes)
+    return lambda **changes: Measurement.model_validate(dict(_measurement(*QUICKSTART[0])) | changes)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def measurements() -> list[Measurement]:
     """The seven rows of a quickstart."""
     return [_measurement(*row) for row in QUICKSTART]

@@ -135,8 +135,10 @@ def _load(path: Path, kind: str, cache: Path) -> datasets.Dataset:
 
 def _header(path: Path, separator: str) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-        header = next(csv.reader(stream, delimiter=separator, quoting=quoting), [])
+        rows = csv.reader(
+            stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+        )
+        header = next(rows, [])
     if len(set(header)) != len(header) or not header:
         raise UsageError("the first line must name the columns, each once", where=f"{path}:1", cure="add a header line")
     return header

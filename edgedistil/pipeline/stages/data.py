@@ -18,12 +18,14 @@ def data_stage(build: Build) -> Stage:
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.data.prepare import prepare_data
+        from edgedistil.tasks import get_task
 
         prepared = prepare_data(
             build.source.read(),
             recipe.data,
             build.teacher.folder,
             context.folder,
+            task=get_task(recipe.task),
             max_length=recipe.max_length,
             seed=recipe.seed,
             progress=context.progress,

@@ -1,0 +1,88 @@
+"""The table says what was measured: figures, intervals, speeds against the first row, and what speaks against them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from edgedistil.bench.measurement import Measurement
+from edgedistil.bench.thermal import Conditions
+from edgedistil.report.table import Row, make_rows, number, render_json, render_markdown, render_table
+
+Make = Callable[..., Measurement]
+
+
+def shown(rows: list[Row], width: int = 100) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(render_table(rows))
+    return stream.getvalue()
+
+
+def test_speed_is_against_the_first_row_with_an_interval(measurements: list[Measurement]) -> None:
+    rows = make_rows(measurements)
+    assert rows[0].speed is not None
+    assert rows[0].speed.value == 1
+    for row, made in zip(rows[1:], measurements[1:], strict=True):
+        assert row.speed is not None
+        assert row.speed.low <= row.speed.value <= row.speed.high
+        assert row.speed.value == pytest.approx(measurements[0].p50_ms.value / made.p50_ms.value, rel=0.02)
+
+
+def test_a_terminal_of_a_hundred_columns_shows_every_figure_whole(measurements: list[Measurement]) -> None:
+    text = shown(make_rows(measurements))
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    line = next(line for line in text.splitlines() if line.lstrip().startswith("TFLite int8"))
+    for figure in ("86.3", "83.9–88.3", "64.0", "18.9"):
+        assert figure in line
+
+
+def test_conditions_are_flagged_below_the_table(measurements: list[Measurement], measurement: Make) -> None:
+    noisy = measurement(
+        name="noisy", conditions=Conditions(stable=False, throttled=True, load_average_before=1.8), precise=False
+    )
+    rows = make_rows([*measurements, noisy])
+    assert [flag.split(":")[0] for flag in rows[-1].flags] == ["unstable", "throttled", "imprecise", "busy"]
+    assert not any(row.flags for row in rows[:-1])
+    text = " ".join(shown(rows).split())
+    assert "* throttled: the processor was slowed down or short of voltage (noisy)" in text
+
+
+def test_an_emulators_times_are_not_shown(measurements: list[Measurement], measurement: Make) -> None:
+    row = make_rows([*measurements, measurement(emulated=True)])[-1]
+    assert (row.p50_ms, row.p99_ms, row.speed) == (None, None, None)
+    assert row.flags[0].startswith("emulated")
+
+
+def test_speeds_are_not_made_across_devices(measurements: list[Measurement], measurement: Make) -> None:
+    other = measurements[0].device.model_copy(update={"cpu": "Cortex-A76"})
+    assert make_rows([*measurements, measurement(device=other)])[-1].speed is None
+
+
+def test_a_file_without_accuracy_has_a_dash(measurement: Make) -> None:
+    assert "| - |" in render_markdown(make_rows([measurement(accuracy=None)]))
+
+
+def test_markdown_has_as_many_cells_in_every_line(measurements: list[Measurement], measurement: Make) -> None:
+    odd = measurement(name="a | b", conditions=Conditions(stable=False))
+    lines = render_markdown(make_rows([*measurements, odd])).splitlines()
+    table = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert len(table) == len(measurements) + 3
+    assert {line.count("|") for line in table} == {8}
+
+
+def test_json_reads_back_as_the_rows(measurements: list[Measurement]) -> None:
+    rows = make_rows(measurements)
+    assert [Row.model_validate(value) for value in json.loads(render_json(rows))] == rows
+
+
+@given(st.floats(0.0051, 1e6))
+def test_a_figure_keeps_three_digits_or_a_hundredth(value: float) -> None:
+    assert float(number(value)) == pytest.approx(value, rel=0.0051, abs=0.00501)
+    assert "e" not in number(value)
