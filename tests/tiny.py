@@ -7,18 +7,19 @@ from pathlib import Path
 
 import torch
 import yaml
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 GOOD = ["wonderful", "warm", "funny", "brilliant", "moving", "fine", "charming", "great"]
 BAD = ["dull", "awful", "boring", "clumsy", "weak", "tedious", "poor", "lifeless"]
 THINGS = ["film", "story", "plot", "acting", "ending", "script", "scene", "score"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 FILLER = ["the", "this", "a", "with", "and", "is", "was", "very", "quite", "its", "has", "of", "rather", "often"]
 
 
 def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     """Returns (label, text) rows, half of them of either label."""
-    chooser = random.Random(seed)  # noqa: S311 - data, not secrets
+    chooser = random.Random(seed)
     rows = []
     for number in range(count):
         words = BAD if number % 2 else GOOD
@@ -37,19 +38,28 @@ def write_tsv(path: Path, rows: list[tuple[str, str]], header: str = "label\ttex
 
 
 def write_teacher(folder: Path, *, layers: int = 2, hidden: int = 64, heads: int = 4) -> Path:
-    """Writes a BERT encoder with random weights and a WordPiece tokeniser made on the sentences above."""
-    tokeniser = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106
+    """Writes a BERT encoder with random weights and a WordPiece tokeniser that knows the words above."""
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = [
+        *SPECIAL,
+        *characters,
+        *(f"##{one}" for one in characters),
+        *sorted({*GOOD, *BAD, *THINGS, *FILLER} - {"a"}),
+    ]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokeniser = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokeniser.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokeniser.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special, show_progress=False)
-    tokeniser.train_from_iterator([text for _, text in sentences(400, 0)], trainer)
     tokeniser.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokeniser, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",  # noqa: S106
-        mask_token="[MASK]",  # noqa: S106
+        tokenizer_object=tokeniser,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
     )
     fast.save_pretrained(folder)
     torch.manual_seed(0)

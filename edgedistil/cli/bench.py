@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from edgedistil.cli.console import open_console
 
 BundleArgument = Annotated[
     Path, typer.Argument(help="A bundle's folder, such as runs/quickstart/bundle.", show_default=False)
@@ -65,4 +65,4 @@ def bench(
     if as_json:
         typer.echo(render_json(rows))
     else:
-        Console().print(render_table(rows))
+        open_console().print(render_table(rows))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from edgedistil.cli.console import open_console
 from rich.table import Table
 
 from edgedistil.errors import UsageError
@@ -48,7 +48,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     for row in rows:
         took = human_time(row["seconds"])
         table.add_row(row["name"], row["key"], str(row["megabytes"]), took, row["made"])
-    Console().print(table)
+    open_console().print(table)
 
 
 @cache_app.command("rm")

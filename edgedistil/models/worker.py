@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+from edgedistil.quiet import quieten
+
+quieten()
+
+import torch  # noqa: E402 - its libraries read what quieten() sets
 from torch import Tensor
 
 from edgedistil.bench.runner.errors import RunnerError

@@ -43,7 +43,7 @@ def measure(build: Build, device: Device, context: StageContext) -> dict[str, An
 def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) -> list[Case]:
     threads = build.recipe.bench.threads or device.threads
     length = min(build.recipe.bench.sequence_length, build.recipe.max_length)
-    shipped = "pruned student" if build.recipe.prune else "student"
+    shipped = "pruned" if build.recipe.prune else "student"
     cases = []
     for which in ("teacher", "student"):
         folder = context.inputs.get(f"reference-{which}")

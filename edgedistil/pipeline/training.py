@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from edgedistil.distil.evaluate import accuracy, predict_logits
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.targets import TeacherTargets
 from edgedistil.distil.trainer import TrainingResult, TrainingSet, train
+from edgedistil.errors import UsageError
 from edgedistil.layers import mapped_states
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.pipeline.stage import StageContext
@@ -67,6 +69,7 @@ def fine_tune(
         seed=seed,
         description="fine-tuning",
         progress=context.progress,
+        checkpoint_seconds=checkpoint_seconds(),
     )
     return _record(result)
 
@@ -92,8 +95,25 @@ def follow(
         seed=build.recipe.seed,
         description=description,
         progress=context.progress,
+        checkpoint_seconds=checkpoint_seconds(),
     )
     return _record(result)
+
+
+def checkpoint_seconds() -> float:
+    """Returns the time between checkpoints: EDGEDISTIL_CHECKPOINT_SECONDS, else half a minute.
+
+    Raises:
+        UsageError: When the variable is no number of 0 or more.
+    """
+    named = os.environ.get("EDGEDISTIL_CHECKPOINT_SECONDS", "30")
+    try:
+        seconds = float(named)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise UsageError(f"{named!r} is not a number of seconds", where="EDGEDISTIL_CHECKPOINT_SECONDS")
+    return seconds
 
 
 def _record(result: TrainingResult) -> dict[str, Any]:

@@ -74,6 +74,26 @@ def _cost_per_column(config: EdgeBertConfig, sublayer: Sublayer, settings: Prune
     return neuron_parameters(config) if settings.budget == "parameters" else neuron_macs(config, length)
 
 
+def _spend(
+    config: EdgeBertConfig, sublayers: Sequence[Sublayer], curves: Sequence[Curve], settings: PruneSettings
+) -> tuple[list[int], float]:
+    """Returns the level of each sublayer and the part of the prunable cost that stays."""
+    costs = [
+        level_costs(sublayer, curve.order, _cost_per_column(config, sublayer, settings))
+        for sublayer, curve in zip(sublayers, curves, strict=True)
+    ]
+    total = sum(levels[0] for levels in costs)
+    levels = choose_levels([curve.errors for curve in curves], costs, settings.share * total)
+    spent = sum(cost[level] for cost, level in zip(costs, levels, strict=True))
+    if not spent:
+        raise UsageError(
+            f"a pruning budget of {settings.share:g} leaves no head and no FFN block",
+            where="prune.share",
+            cure="raise it",
+        )
+    return levels, spent / total
+
+
 def remove_blocks(
     model: EdgeBertForSequenceClassification,
     sublayers: Sequence[Sublayer],
@@ -136,19 +156,7 @@ def prune(
     request = Request(model, calibration_batches, sublayers, settings.damping, progress or SilentProgress())
     scored = get_score(settings.score)(request)
     curves = [each.curve for each in scored]
-    costs = [
-        level_costs(sublayer, curve.order, _cost_per_column(model.config, sublayer, settings))
-        for sublayer, curve in zip(sublayers, curves, strict=True)
-    ]
-    total = sum(levels[0] for levels in costs)
-    levels = choose_levels([curve.errors for curve in curves], costs, settings.share * total)
-    spent = sum(cost[level] for cost, level in zip(costs, levels, strict=True))
-    if not spent:
-        raise UsageError(
-            f"a pruning budget of {settings.share:g} leaves no head and no FFN block",
-            where="prune",
-            cure="raise it",
-        )
+    levels, share = _spend(model.config, sublayers, curves, settings)
     smaller, heads, neurons = remove_blocks(model, sublayers, scored, levels)
     return PruneResult(
         model=smaller,
@@ -158,6 +166,6 @@ def prune(
         curves=curves,
         levels=levels,
         predicted_error=sum(curve.errors[level] for curve, level in zip(curves, levels, strict=True)),
-        share=spent / total,
+        share=share,
         seconds=time.perf_counter() - started,
     )

@@ -52,7 +52,7 @@ def choose_levels(
         UsageError: When even the cheapest levels cost more than the budget.
         ValueError: When the tables do not fit each other.
     """
-    if len(errors) != len(costs) or any(len(e) != len(c) for e, c in zip(errors, costs, strict=True)):
+    if [len(row) for row in errors] != [len(row) for row in costs]:
         raise ValueError("every sublayer needs as many costs as errors")
     rest = np.append(np.cumsum([min(levels) for levels in reversed(costs)])[::-1], 0.0)
     spent, lost = np.zeros(1), np.zeros(1)
@@ -62,10 +62,8 @@ def choose_levels(
         total_error = (lost[:, None] + np.asarray(error, dtype=np.float64)).ravel()
         fits = np.flatnonzero(total_cost + rest[number + 1] <= budget)
         if not len(fits):
-            raise UsageError(
-                f"the budget of {budget:g} is less than the {rest[0]:g} of the smallest model",
-                cure="raise the budget",
-            )
+            what = f"the budget of {budget:g} is less than the {rest[0]:g} of the smallest model"
+            raise UsageError(what, cure="raise the budget")
         front = fits[_frontier(total_cost[fits], total_error[fits], budget, buckets)]
         back.append((front // len(cost), front % len(cost)))
         spent, lost = total_cost[front], total_error[front]

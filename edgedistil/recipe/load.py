@@ -74,15 +74,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
     Raises:
         UsageError: One line that names the key, what is wrong and the nearest right one.
     """
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark else where
-        problem = getattr(error, "problem", None) or _first_line(error)
-        raise UsageError(
-            f"not valid YAML ({problem})", where=place, cure="check indentation and quotes"
-        ) from None
+    raw = _read_yaml(text, where, numbered=True)
     if not isinstance(raw, dict):
         raise UsageError("a recipe is a mapping of keys", where=where, cure="see 'edgedistil schema'")
     for override in overrides:
@@ -93,12 +85,22 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
         raise _usage_error(error, where) from None
 
 
+def _read_yaml(text: str, where: str, *, numbered: bool) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark and numbered else where
+        problem = getattr(error, "problem", None) or _first_line(error)
+    except Exception as error:  # noqa: BLE001 - a date 2020-99-99, `!!int x`, a thousand brackets: each raises its own
+        place, problem = where, _first_line(error)
+    raise UsageError(f"not valid YAML ({problem})", where=place, cure="check indentation and quotes")
+
+
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
-        raise UsageError(
-            f"--set {override!r} is not key=value", cure="for example --set prune.parameters=0.4"
-        )
+        raise UsageError(f"--set {override!r} is not key=value", cure="for example --set prune.parameters=0.4")
     *parents, last = key.strip().split(".")
     node = raw
     for parent in parents:
@@ -108,10 +110,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise UsageError(f"'{parent}' is not a section", where=f"--set {override}")
         node = child
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UsageError("the value is not valid YAML", where=f"--set {override}") from None
+    node[last] = _read_yaml(value, f"--set {override}", numbered=False)
     # A budget given on the command line replaces the recipe's, rather than joining it.
     for one, other in (("parameters", "macs"), ("macs", "parameters")):
         if parents == ["prune"] and last == one:
@@ -128,13 +127,20 @@ def _usage_error(error: ValidationError, where: str) -> UsageError:
         choices = list(_section_at(path[:-1]).model_fields)
         return UsageError(f"unknown key '{key}'{tail}", where=where, cure=did_you_mean(path[-1], choices))
     if first["type"] == "missing":
-        return UsageError(
-            f"the key '{key}' is missing{tail}", where=where, cure="add it; see 'edgedistil schema'"
-        )
+        return UsageError(f"the key '{key}' is missing{tail}", where=where, cure="add it; see 'edgedistil schema'")
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], (dict, list, BaseModel)) else f", not {first['input']!r}"
+    given = "" if isinstance(first["input"], (dict, list, BaseModel)) else f", not {_shown(first['input'])}"
     prefix = f"{key}: " if key else ""
     return UsageError(f"{prefix}{message[0].lower()}{message[1:]}{given}{tail}", where=where)
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no number of more than 4300 digits.
+        return "a number that long"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _section_at(path: Sequence[str]) -> type[BaseModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from edgedistil.errors import UsageError, did_you_mean
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
+
+_NUMBER = re.compile(r"-?[0-9]+")
 
 
 class TextClassification:
@@ -30,7 +33,8 @@ class TextClassification:
         Raises:
             UsageError: When there are fewer than two classes, or so many that the column holds something else.
         """
-        counts = Counter(values)
+        # A row without a label is no class of its own; `encode` names that row.
+        counts = Counter(value for value in values if value)
         if len(counts) < 2:
             only = next(iter(counts), "")
             raise UsageError(
@@ -44,13 +48,14 @@ class TextClassification:
                 where=where,
                 cure="is data.label the right column?",
             )
-        numeric = all(value.lstrip("-").isdigit() for value in counts)
+        numeric = all(_NUMBER.fullmatch(value) for value in counts)
         return sorted(counts, key=(lambda value: (int(value), value)) if numeric else None)
 
     def encode(self, values: Sequence[str], labels: Sequence[str], where: str, first_row: int) -> list[int]:
         """Returns each value's class number.
 
-        A value is either one of the names, or, where no name fits, the number of one ("0" is the first).
+        A value is either one of the names, or, where no name is itself a number, the number of one ("0" is the
+        first).
 
         Args:
             values: A label column.
@@ -61,8 +66,9 @@ class TextClassification:
         Raises:
             UsageError: Naming the first row whose value is outside the label set.
         """
-        numbers = {str(index): index for index in range(len(labels))}
-        numbers |= {label: index for index, label in enumerate(labels)}
+        numbers = {label: index for index, label in enumerate(labels)}
+        if not any(_NUMBER.fullmatch(label) for label in labels):
+            numbers |= {str(index): index for index in range(len(labels))}
         encoded = []
         for row, value in enumerate(values):
             number = numbers.get(value)

@@ -110,6 +110,8 @@ def choose_column(columns: list[str], wanted: str | list[str], key: str, path: P
 def _load(path: Path, kind: str, cache: Path) -> datasets.Dataset:
     import datasets
 
+    # A file that cannot be read is told below, once.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     options: dict[str, Any] = {}
     if kind in ("tsv", "csv"):
         # Strings throughout: a text that reads "null" or "3" is a text.
@@ -134,11 +136,27 @@ def _load(path: Path, kind: str, cache: Path) -> datasets.Dataset:
 
 
 def _header(path: Path, separator: str) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(
-            stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-        )
-        header = next(rows, [])
+    header, first = _first_rows(path, separator)
     if len(set(header)) != len(header) or not header:
         raise UsageError("the first line must name the columns, each once", where=f"{path}:1", cure="add a header line")
+    if first is None:
+        raise UsageError("the file has a header and no rows", where=str(path), cure="name a file with rows")
+    if len(first) > len(header):
+        # pandas would take the first column for row names and shift all the others.
+        raise UsageError(
+            f"the first row has {len(first)} columns, the header {len(header)}",
+            where=str(path),
+            cure="name every column, and quote a text that holds a separator",
+        )
     return header
+
+
+def _first_rows(path: Path, separator: str) -> tuple[list[str], list[str] | None]:
+    csv.field_size_limit(1 << 30)  # a text may be longer than the 128 KiB that the module expects
+    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.reader(stream, delimiter=separator, quoting=quoting)
+            return next(rows, []), next((row for row in rows if row), None)
+    except csv.Error as error:
+        raise UsageError(f"cannot read its first rows ({error})", where=str(path), cure="check its quotes") from None

@@ -1,0 +1,159 @@
+"""Stages and their cache: keys, reuse, killed work, a full disk, two runs at once."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.stage import Effort, Stage, StageContext
+from edgedistil.progress import SilentProgress
+
+
+def stage(name: str = "first", *, value: int = 1, work: Any = None, **changes: Any) -> Stage:
+    def write(context: StageContext) -> dict[str, Any]:
+        (context.folder / "value").write_text(str(value))
+        return {"value": value}
+
+    fields = {"version": 1, "parameters": {"value": value}, "inputs": {}, "work": work or write}
+    return Stage(name=name, **(fields | changes))
+
+
+def test_key_follows_everything_a_result_depends_on():
+    base = stage()
+    others = [
+        stage("second"),
+        stage(value=2),
+        stage(version=2),
+        stage(fingerprints={"data": "a"}),
+        stage(inputs={"before": stage("zeroth")}),
+    ]
+    assert stage().key == base.key
+    assert len({base.key, *(other.key for other in others)}) == len(others) + 1
+
+
+def test_key_follows_a_change_far_upstream():
+    def chain(value: int) -> Stage:
+        return stage("c", inputs={"b": stage("b", inputs={"a": stage("a", value=value)})})
+
+    assert chain(1).key == chain(1).key != chain(2).key
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+def test_key_ignores_the_order_of_parameters(parameters: dict[str, Any]):
+    backwards = dict(reversed(list(parameters.items())))
+    assert stage(parameters=parameters).key == stage(parameters=backwards).key
+
+
+def test_work_is_done_once(tmp_path: Path):
+    cache = StageCache(tmp_path)
+    first, again = cache.run(stage(), SilentProgress()), cache.run(stage(), SilentProgress())
+    assert not first.reused
+    assert again.reused
+    assert again.summary == {"value": 1}
+    assert (again.folder / "value").read_text() == "1"
+
+
+def test_inputs_are_the_finished_folders(tmp_path: Path):
+    cache, before = StageCache(tmp_path), stage("before", value=7)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        return {"seen": (context.inputs["it"] / "value").read_text()}
+
+    cache.run(before, SilentProgress())
+    assert cache.run(stage("after", inputs={"it": before}, work=work), SilentProgress()).summary == {"seen": "7"}
+
+
+def test_failed_work_leaves_no_stage_and_keeps_its_scratch(tmp_path: Path):
+    cache = StageCache(tmp_path)
+    seen = []
+
+    def work(context: StageContext) -> dict[str, Any]:
+        seen.append(sorted(path.name for path in context.scratch.iterdir() if path.name != "seconds"))
+        assert not list(context.folder.iterdir())
+        (context.folder / "half").write_text("x")
+        (context.scratch / "checkpoint").write_text("x")
+        if len(seen) == 1:
+            raise EdgeDistilError("stopped")
+        return {}
+
+    with pytest.raises(EdgeDistilError, match="stopped"):
+        cache.run(stage(work=work), SilentProgress())
+    assert cache.find(stage()) is None
+    assert cache.entries() == []
+    assert not cache.run(stage(work=work), SilentProgress()).reused
+    assert seen == [[], ["checkpoint"]]
+    assert not list((tmp_path / "partial").glob("*"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write failed: No space left on device (os 28)")],
+)
+def test_full_disk_in_mid_stage_is_one_line(tmp_path: Path, error: Exception):
+    cache = StageCache(tmp_path)
+    cache.run(stage("earlier"), SilentProgress())
+
+    def work(context: StageContext) -> dict[str, Any]:
+        raise error
+
+    with pytest.raises(EdgeDistilError) as caught:
+        cache.run(stage("later", work=work), SilentProgress())
+    assert caught.value.exit_code == 1
+    assert "disk became full in stage 'later'" in caught.value.line()
+    assert "earlier stages are kept" in caught.value.line()
+    assert cache.find(stage("earlier"))
+
+
+def test_space_is_checked_before_the_work(tmp_path: Path):
+    with pytest.raises(EdgeDistilError, match=r"needs 1000000\.0 GB"):
+        StageCache(tmp_path).run(stage(effort=Effort(disk=10**15)), SilentProgress())
+
+
+def test_another_error_is_not_taken_for_a_full_disk(tmp_path: Path):
+    def work(context: StageContext) -> dict[str, Any]:
+        raise ValueError("bug")
+
+    with pytest.raises(ValueError, match="bug"):
+        StageCache(tmp_path).run(stage(work=work), SilentProgress())
+
+
+def test_two_runs_do_not_work_on_one_stage(tmp_path: Path):
+    lock = tmp_path / "partial" / f"first-{stage().key[:16]}.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(EdgeDistilError, match="another run is working on stage 'first'"):
+            StageCache(tmp_path).run(stage(), SilentProgress())
+
+
+def test_damaged_record_is_named(tmp_path: Path):
+    cache = StageCache(tmp_path)
+    done = cache.run(stage(), SilentProgress())
+    (done.folder / "stage.json").write_text("{")
+    with pytest.raises(UsageError, match="record is damaged"):
+        cache.find(stage())
+
+
+def test_entries_and_removal(tmp_path: Path):
+    cache = StageCache(tmp_path)
+    cache.run(stage("a"), SilentProgress())
+    cache.run(stage("b"), SilentProgress())
+    assert {entry.name for entry in cache.entries()} == {"a", "b"}
+    freed = cache.remove(next(entry for entry in cache.entries() if entry.name == "a"))
+    assert freed > 0
+    assert [entry.name for entry in cache.entries()] == ["b"]
+
+
+def test_cache_root_is_the_workspaces_or_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("EDGEDISTIL_CACHE", raising=False)
+    assert cache_root(tmp_path) == tmp_path / ".edgedistil"
+    monkeypatch.setenv("EDGEDISTIL_CACHE", str(tmp_path / "elsewhere"))
+    assert cache_root(tmp_path) == tmp_path / "elsewhere"

@@ -1,0 +1,136 @@
+"""Plans: which stages, in which order, what a change redoes, how long it will take; no torch is imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import write_workspace
+
+from edgedistil.errors import UsageError
+from edgedistil.pipeline.cache import StageCache
+from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
+from edgedistil.pipeline.plan import plan_recipe
+from edgedistil.pipeline.stage import Effort, Stage
+from edgedistil.recipe.load import Workspace, load_recipe
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_workspace(tmp_path_factory.mktemp("plan"))
+
+
+def keys(recipe: Path, *overrides: str, until: str | None = None) -> dict[str, str]:
+    plan = plan_recipe(load_recipe(recipe, overrides), Workspace.of_recipe(recipe), until=until)
+    return {stage.name: stage.key for stage in plan.stages}
+
+
+def changed(recipe: Path, override: str) -> set[str]:
+    before, after = keys(recipe), keys(recipe, override)
+    return {name for name in after if before.get(name) != after[name]}
+
+
+def test_stages_come_after_those_they_need(recipe: Path):
+    plan = plan_recipe(load_recipe(recipe), Workspace.of_recipe(recipe))
+    names = [stage.name for stage in plan.stages]
+    assert names[0] == "data"
+    assert names[-1] == "bench"
+    for stage in plan.stages:
+        assert all(names.index(before.name) < names.index(stage.name) for before in stage.inputs.values())
+
+
+@pytest.mark.parametrize(
+    ("override", "redone"),
+    [
+        ("bench.seconds_per_file=1", {"bench"}),
+        ("export.formats=[onnx-int8]", {"export", "bench"}),
+        ("prune.recover.epochs=2", {"recover", "export", "bench"}),
+        ("prune.parameters=0.5", {"prune", "recover", "export", "bench"}),
+        ("distil.epochs=3", {"distil", "prune", "recover", "reference-student", "export", "bench"}),
+        ("gate.margin=0.02", set()),
+    ],
+)
+def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, override: str, redone: set[str]):
+    assert changed(recipe, override) == redone
+
+
+def test_a_changed_data_file_redoes_everything(recipe: Path, tmp_path: Path):
+    copy = write_workspace(tmp_path / "copy")
+    before = keys(copy)
+    with (copy.parent.parent / "data" / "train.tsv").open("a") as stream:
+        stream.write("positive\tone more fine film\n")
+    assert not set(before.values()) & set(keys(copy).values())
+
+
+def test_the_same_workspace_elsewhere_has_the_same_keys(recipe: Path, tmp_path: Path):
+    assert keys(write_workspace(tmp_path / "moved")) == keys(recipe)
+
+
+def test_verbs_stop_where_they_say(recipe: Path):
+    assert list(keys(recipe, until="teacher")) == ["data", "teacher"]
+    assert list(keys(recipe, until="distil"))[-1] == "distil"
+    assert list(keys(recipe, until="prune"))[-1] == "recover"
+    assert list(keys(recipe, until="export"))[-1] == "export"
+
+
+def test_without_pruning_the_student_ships(recipe: Path):
+    names = list(keys(recipe, "prune=null"))
+    assert "prune" not in names
+    assert "reference-student" not in names
+    with pytest.raises(UsageError, match="no section 'prune'"):
+        keys(recipe, "prune=null", until="prune")
+
+
+def test_student_deeper_than_the_teacher_is_refused_before_any_work(recipe: Path):
+    with pytest.raises(UsageError, match=r"student\.layers is 3, the teacher has 2 layers"):
+        keys(recipe, "student.layers=3")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
+def test_teacher_folder_without_a_file_is_named(tmp_path: Path, name: str):
+    recipe = write_workspace(tmp_path)
+    (tmp_path / "teacher" / name).unlink()
+    with pytest.raises(UsageError, match=f"the teacher's folder has no {name}"):
+        keys(recipe)
+
+
+def test_missing_teacher_folder_is_named(recipe: Path):
+    with pytest.raises(UsageError, match="no such teacher folder"):
+        keys(recipe, "teacher.model=./nowhere")
+
+
+def test_unknown_device_is_named(recipe: Path):
+    with pytest.raises(UsageError, match="no device named 'locl'"):
+        keys(recipe, "bench.device=locl")
+
+
+def test_planning_imports_no_torch(recipe: Path):
+    code = (
+        "import sys; from pathlib import Path; from edgedistil.recipe.load import *;"
+        "from edgedistil.pipeline.plan import plan_recipe; from edgedistil.pipeline.show import plan_table;"
+        f"r = Path({str(recipe)!r}); plan_table(plan_recipe(load_recipe(r), Workspace.of_recipe(r))).table();"
+        "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_estimates_learn_from_what_was_run(tmp_path: Path):
+    stage = Stage("it", 1, {}, {}, lambda context: {}, effort=Effort(operations=1e12, seconds=1.0))
+    assert Speeds(tmp_path).seconds(stage) > 1.0
+    Speeds(tmp_path).learn(stage, 11.0)
+    assert Speeds(tmp_path).seconds(stage) == pytest.approx(11.0)
+    assert StageCache(tmp_path).find(stage) is None
+
+
+def test_matrix_speed_is_a_processors():
+    assert 1e8 < matrix_speed() < 1e15
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "< 1 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (3905, "1 h 5 min")]
+)
+def test_times_read_as_a_person_says_them(seconds: float, words: str):
+    assert human_time(seconds) == words
