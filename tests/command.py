@@ -16,6 +16,4 @@ def typed(arguments: Sequence[str], folder: Path, **options: object) -> subproce
     """Runs `edgedistil ARGUMENTS` in a folder, in a pipe."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGEDISTIL")}
     command = [sys.executable, "-m", "edgedistil", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env=environment, **options
-    )
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment, **options)

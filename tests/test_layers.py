@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_layers_rise_evenly_within_the_teacher(pair: tuple[int, int]):
     assert len(layers) == student
     assert layers[-1] == teacher - 1
     assert layers[0] >= 0
-    steps = [after - before for before, after in zip(layers, layers[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(layers)]
     assert all(step >= 1 for step in steps)
     assert max(steps, default=1) - min(steps, default=1) <= 1
 

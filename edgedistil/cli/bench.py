@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from edgedistil.cli.console import open_console
 
 BundleArgument = Annotated[

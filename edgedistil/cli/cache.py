@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from edgedistil.cli.console import open_console
 from rich.table import Table
 
+from edgedistil.cli.console import open_console
 from edgedistil.errors import UsageError
 
 cache_app = typer.Typer(help="List or remove finished stages.", no_args_is_help=True)

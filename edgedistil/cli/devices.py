@@ -6,8 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from edgedistil.cli.console import open_console
 from rich.table import Table
+
+from edgedistil.cli.console import open_console
 
 
 def register(app: typer.Typer) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
-import click
 import typer
 
 import edgedistil
@@ -40,40 +41,45 @@ for _part in (initialise, run, predict, bench, gate, report, devices, cache, sch
     _part.register(app)
 
 
+class _Interrupted(BaseException):
+    """Control-C, told apart from the errors that typer turns into its own."""
+
+
 def main() -> None:
     """Runs the command line.
 
     Exit codes: 0 done (gate: pass), 1 a failed run (gate: fail), 2 bad usage, 3 gate: inconclusive, 130 interrupted.
     """
     quieten()
+    signal.signal(signal.SIGINT, _interrupt)
     try:
-        code = app(standalone_mode=False)
+        app()
     except EdgeDistilError as error:
         _complain(error.line())
         code = error.exit_code
-    except click.exceptions.Abort:
-        code = 130
-    except KeyboardInterrupt:
+    except _Interrupted:
         _complain("interrupted; the same command goes on from where it was")
         code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone, as with `| head`: nothing is left to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:
+    except Exception as error:  # the last resort: a user is owed a line, not a traceback
         if os.environ.get("EDGEDISTIL_DEBUG"):
             raise
         first = (str(error).strip().splitlines() or [""])[0][:300]
         _complain(f"{type(error).__name__}: {first} (not foreseen; EDGEDISTIL_DEBUG=1 shows where)")
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _Interrupted
 
 
 def _complain(line: str) -> None:
-    click.echo(f"edgedistil: {line}", err=True)
+    typer.echo(f"edgedistil: {line}", err=True)
 
 
 if __name__ == "__main__":

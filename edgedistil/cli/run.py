@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from edgedistil.cli.console import open_console
 
+from edgedistil.cli.console import open_console
 from edgedistil.errors import require
 from edgedistil.progress import TerminalProgress
 

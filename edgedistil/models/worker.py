@@ -16,7 +16,7 @@ from edgedistil.quiet import quieten
 
 quieten()
 
-import torch  # noqa: E402 - its libraries read what quieten() sets
+import torch
 from torch import Tensor
 
 from edgedistil.bench.runner.errors import RunnerError

@@ -45,7 +45,7 @@ def test_every_row_of_the_table_is_a_measured_file(tiny_run):
 
 
 def test_the_student_has_learnt_and_int8_keeps_it(tiny_run):
-    accuracy = {row: made for row, made in zip(ROWS, tiny_run.outcome["rows"], strict=True)}
+    accuracy = dict(zip(ROWS, tiny_run.outcome["rows"], strict=True))
     found = {name: row["accuracy"]["value"] for name, row in accuracy.items()}
     assert min(found.values()) > 0.9
     assert abs(found["pruned, ONNX int8"] - found["pruned, ONNX fp32"]) < 0.03
@@ -114,7 +114,11 @@ def test_predict_in_every_format_agrees(tiny_run):
 
 
 def test_predict_reads_lines_from_a_pipe(tiny_run):
-    done = typed(["predict", str(tiny_run.bundle)], tiny_run.root, input="a dull awful plot\na warm film\n")
+    done = typed(
+        ["predict", str(tiny_run.bundle)],
+        tiny_run.root,
+        input="the plot was dull and very awful\nthis film was very brilliant and warm\n",
+    )
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["negative", "positive"]
 
 
@@ -128,13 +132,13 @@ def test_gate_passes_the_same_bundle_and_fails_a_worse_one(tiny_run, tmp_path):
     assert "--force" in again.stderr
 
     # A generous latency limit: what is tested here is the verdict, not this machine's calm.
-    judged = ["gate", str(tiny_run.bundle), "--baseline", str(baseline), "--latency-ratio", "20", "--margin", "0.05"]
+    judged = ["gate", str(tiny_run.bundle), "--baseline", str(baseline), "--latency-ratio", "1e6", "--margin", "0.05"]
     done = typed([*judged, "--seconds", "0.3", "--json"], tiny_run.root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["outcome"] == "pass"
 
     worse = _worse_workspace(tiny_run, tmp_path)
-    arguments = ["--baseline", str(baseline), "--latency-ratio", "20", "--seconds", "0.3", "--json"]
+    arguments = ["--baseline", str(baseline), "--latency-ratio", "1e6", "--seconds", "0.3", "--json"]
     done = typed(["gate", str(worse), *arguments], tiny_run.root)
     assert done.returncode == 1, done.stdout + done.stderr
     assert json.loads(done.stdout)["outcome"] == "fail"
@@ -193,14 +197,14 @@ for file_name in ('model.onnx', 'model_quantized.onnx'):
 def test_a_killed_distillation_goes_on_where_it_was(tiny_run, tmp_path):
     root = tmp_path / "killed"
     shutil.copytree(tiny_run.root, root, ignore=shutil.ignore_patterns("runs"))
-    command = [sys.executable, "-m", "edgedistil", "distil", "export/tiny.yaml", "--set", "distil.epochs=60", "--json"]
-    environment = os.environ | {"EDGEDISTIL_CHECKPOINT_SECONDS": "0.2"}
+    command = [sys.executable, "-m", "edgedistil", "distil", "export/tiny.yaml", "--set", "distil.epochs=8", "--json"]
+    environment = os.environ | {"EDGEDISTIL_CHECKPOINT_SECONDS": "0"}
     running = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(root.glob(".edgedistil/partial/distil-*/scratch/train/latest.pt")):
         assert running.poll() is None, "it ended before its first checkpoint"
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.005)
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
     finished = {path.name.rpartition("-")[0] for path in (root / ".edgedistil" / "stages").iterdir()}

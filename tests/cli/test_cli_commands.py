@@ -1,0 +1,176 @@
+"""The command line as a user types it: help, workspace, cache, and one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command import ROOT, typed
+from tiny import sentences, write_teacher, write_tsv, write_workspace
+
+COMMANDS = [
+    ["init"],
+    ["run"],
+    ["teacher"],
+    ["distil"],
+    ["prune"],
+    ["export"],
+    ["predict"],
+    ["bench"],
+    ["baseline", "set"],
+    ["gate"],
+    ["report"],
+    ["devices"],
+    ["cache", "ls"],
+    ["cache", "rm"],
+    ["schema"],
+]
+
+
+def complaint(done: subprocess.CompletedProcess, code: int = 2) -> str:
+    """Returns the one line that a refused command prints."""
+    assert done.returncode == code, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("edgedistil: ")
+    assert "Traceback" not in done.stdout
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cli")
+    write_workspace(root)
+    return root
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: list[str]):
+    from typer.testing import CliRunner
+
+    from edgedistil.cli.main import app
+
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert f"edgedistil {' '.join(command)}" in " ".join(result.output.split())
+
+
+def test_version_and_schema(tmp_path: Path):
+    assert typed(["--version"], tmp_path).stdout.strip() == "0.1.0"
+    schema = json.loads(typed(["schema"], tmp_path).stdout)
+    assert {"teacher", "student", "prune", "gate"} <= set(schema["properties"])
+
+
+def test_the_command_line_starts_without_torch(tmp_path: Path):
+    code = "import sys, edgedistil.cli.main; print({'torch', 'transformers', 'datasets', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_init_writes_a_workspace_that_plans(tmp_path: Path):
+    done = typed(["init", "ws", "--name", "reviews"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    root = tmp_path / "ws"
+    for path in ("export/reviews.yaml", "devices/local.yaml", "benchmarks/baselines/README.md"):
+        assert (root / path).is_file()
+    assert "${{ hashFiles" in (root / ".github/workflows/model-gate.yml").read_text(encoding="utf-8")
+    assert "edgedistil run export/reviews.yaml" in done.stdout
+    # Their own teacher and data, as a person would put in.
+    write_teacher(root / "teacher")
+    write_tsv(root / "data" / "train.tsv", sentences(100, 1))
+    overrides = ["teacher.model=teacher", "teacher.sha256=null", "data={source: files, train: data/train.tsv}"]
+    flags = [part for override in [*overrides, "student.layers=1"] for part in ("--set", override)]
+    planned = typed(["run", "export/reviews.yaml", "--dry-run", "--json", *flags], root)
+    assert planned.returncode == 0, planned.stderr
+    assert [stage["name"] for stage in json.loads(planned.stdout)["stages"]][:2] == ["data", "teacher"]
+    assert "reviews" in typed(["init", "ws", "--name", "reviews"], tmp_path).stderr
+
+
+def test_devices_lists_the_profiles():
+    listed = json.loads(typed(["devices", "--json"], ROOT).stdout)
+    assert "local" in {profile["name"] for profile in listed}
+
+
+def test_cache_lists_and_removes(workspace: Path):
+    assert typed(["teacher", "export/tiny.yaml", "--set", "teacher.fine_tune.epochs=0.1"], workspace).returncode == 0
+    rows = json.loads(typed(["cache", "ls", "--json"], workspace).stdout)
+    assert {row["name"] for row in rows} == {"data", "teacher"}
+    assert "removed 1 stages" in typed(["cache", "rm", "teacher"], workspace).stdout
+    assert "no stage is named nothing" in complaint(typed(["cache", "rm", "nothing"], workspace))
+    assert complaint(typed(["cache", "rm"], workspace))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("prun.parameters=0.5", "unknown key 'prun'; did you mean 'prune'?"),
+        ("teacher.fine_tune.epoch=1", "unknown key 'teacher.fine_tune.epoch'; did you mean 'epochs'?"),
+        ("prune.parameters=0", "prune.parameters"),
+        ("prune.parameters=1.5", "prune.parameters"),
+        ("data.train=data/none.tsv", "no such data file"),
+        ("bench.device=pi9", "no device named 'pi9'"),
+        ("student.layers=9", "the teacher has 2 layers"),
+        ("nonsense", "is not key=value"),
+    ],
+)
+def test_bad_recipe_is_one_line(workspace: Path, override: str, words: str):
+    assert words in complaint(typed(["run", "export/tiny.yaml", "--set", override], workspace))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"label\ttext\npositive\tfine film\nnegative\t   \n", "train.tsv:3: the text is empty"),
+        (b"label\ttext\npositive\tfine\npositive\tgreat\n", "one class is nothing to learn"),
+        (b"label\ttext\npositive\tcaf\xe9\nnegative\tdull\n", "train.tsv:2: not UTF-8"),
+        (b"", "the file is empty"),
+        (b"labels\ttext\na\tb\n", "no column 'label' (data.label); the file has: labels, text; did you mean 'labels'?"),
+    ],
+    ids=["empty text", "one class", "not UTF-8", "empty file", "no such column"],
+)
+def test_bad_data_is_one_line(tmp_path: Path, content: bytes, words: str):
+    write_workspace(tmp_path)
+    (tmp_path / "data" / "train.tsv").write_bytes(content)
+    done = typed(["teacher", "export/tiny.yaml", "--set", "data.dev=null", "--set", "data.test=null"], tmp_path)
+    assert done.returncode == 2
+    line = done.stderr.strip().splitlines()[-1]
+    assert words in line
+    assert line.startswith("edgedistil: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_paths_and_bundles_are_one_line(workspace: Path, tmp_path: Path):
+    assert "did you mean 'tiny.yaml'?" in complaint(typed(["run", "export/tini.yaml"], workspace))
+    assert "no such folder" in complaint(typed(["predict", "nowhere", "text"], tmp_path))
+    assert "not a bundle" in complaint(typed(["bench", "."], tmp_path))
+    assert "no measurements there" in complaint(typed(["report", "."], tmp_path))
+    assert complaint(typed(["gate", ".", "--baseline", "none.json"], tmp_path))
+
+
+def test_unknown_option_is_bad_usage(tmp_path: Path):
+    done = typed(["run", "--nonsense"], tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_run_says_that_it_goes_on(tmp_path: Path):
+    write_workspace(tmp_path)
+    command = [sys.executable, "-m", "edgedistil", "teacher", "export/tiny.yaml", "--set", "teacher.fine_tune.epochs=99"]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".edgedistil/partial/teacher-*/scratch/fine-tune")):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; the same command goes on" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from edgedistil.data.sources import open_source
+from edgedistil.data.sources.files import FileSource
+from edgedistil.errors import UsageError
+from edgedistil.recipe import Workspace
+from edgedistil.recipe.schema import Data
+
+
+def source_of(folder: Path, name: str, content: str | bytes | None, **keys: object) -> FileSource:
+    """Returns the source of one training file with the given content."""
+    if content is not None:
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_source(Data(train=name, **keys), Workspace(folder), folder / "cache" / "downloads")
+
+
+def read(folder: Path, name: str, content: str | bytes | None, **keys: object) -> dict[str, list]:
+    """Returns the columns read."""
+    return source_of(folder, name, content, **keys).read()["train"].table[:]
+
+
+def line_of(folder: Path, name: str, content: str | bytes | None, **keys: object) -> str:
+    """Returns the one line that a bad file gives, its folder left out."""
+    source = source_of(folder, name, content, **keys)
+    with pytest.raises(UsageError) as caught:
+        [source.fingerprint(), source.read()]
+    return caught.value.line().replace(f"{folder}/", "")
+
+
+def test_in_a_tsv_quotes_and_words_like_null_are_text(tmp_path: Path):
+    content = 'text\tlabel\nhe said "no\tA\nnull\tNA\n3\t007\n"quoted"\tnan\n, comma\tNone\n'
+    assert read(tmp_path, "a.tsv", content) == {
+        "text": ['he said "no', "null", "3", '"quoted"', ", comma"],
+        "label": ["A", "NA", "007", "nan", "None"],
+    }
+
+
+def test_in_a_csv_quotes_hold_commas_quotes_and_line_ends(tmp_path: Path):
+    content = 'id,text,label\n1,"a, ""b""",x\n2,"two\nlines",y\n'
+    assert read(tmp_path, "a.csv", content) == {"text": ['a, "b"', "two\nlines"], "label": ["x", "y"]}
+
+
+def test_windows_files_are_read(tmp_path: Path):
+    assert read(tmp_path, "a.csv", "\ufefftext,label\r\na,x\r\nb,y\r\n") == {"text": ["a", "b"], "label": ["x", "y"]}
+
+
+def test_jsonl_is_read(tmp_path: Path):
+    content = '{"text": "null", "label": 1, "more": 2}\n{"label": 0, "text": "a\\tb"}\n'
+    assert read(tmp_path, "a.jsonl", content) == {"text": ["null", "a\tb"], "label": [1, 0]}
+
+
+def test_parquet_is_read(tmp_path: Path):
+    table = pa.table({"sentence": ["a", "b"], "label": [1, 0], "other": [None, 2]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path, "a.parquet", None, text="sentence") == {"text": ["a", "b"], "label": [1, 0]}
+
+
+def test_of_several_column_names_the_first_that_a_file_has_counts(tmp_path: Path):
+    content = "stars\tsentence\tcontent\n1\tb\ta\n"
+    columns = {"text": ["content", "sentence"], "label": ["label", "stars"]}
+    assert read(tmp_path, "a.tsv", content, **columns) == {"text": ["a"], "label": ["1"]}
+    assert read(tmp_path, "b.tsv", content.replace("content", "x"), **columns) == {"text": ["b"], "label": ["1"]}
+
+
+def test_a_text_longer_than_a_csv_field_usually_is_is_read(tmp_path: Path):
+    text = "word " * 40_000
+    assert read(tmp_path, "a.csv", f'text,label\n"{text}",x\n')["text"] == [text]
+
+
+@pytest.mark.parametrize(("name", "first"), [("a.tsv", 2), ("a.jsonl", 1)])
+def test_rows_are_numbered_as_a_person_counts_them(tmp_path: Path, name: str, first: int):
+    content = {"a.tsv": "text\tlabel\na\tb\n", "a.jsonl": '{"text": "a", "label": "b"}\n'}[name]
+    rows = source_of(tmp_path, name, content).read()["train"]
+    assert rows.first_row == first
+    assert rows.where == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        (
+            "a.tsv",
+            "text\tlable\na\tb\n",
+            "a.tsv: no column 'label' (data.label); the file has: text, lable; did you mean 'lable'?",
+        ),
+        ("a.csv", "sentence,label\na,b\n", "a.csv: no column 'text' (data.text); the file has: sentence, label"),
+        ("a.jsonl", '{"text": "a"}\n', "a.jsonl: no column 'label' (data.label); the file has: text"),
+        ("a.tsv", "", "a.tsv: the file is empty; name a file with rows"),
+        ("a.jsonl", "", "a.jsonl: the file is empty; name a file with rows"),
+        ("a.tsv", "text\tlabel\n", "a.tsv: the file has a header and no rows; name a file with rows"),
+        ("a.csv", "text,label\n\n\n", "a.csv: the file has a header and no rows; name a file with rows"),
+        ("a.tsv", "\n\n", "a.tsv:1: the first line must name the columns, each once; add a header line"),
+        ("a.tsv", "text\ttext\na\tb\n", "a.tsv:1: the first line must name the columns, each once"),
+        ("a.tsv", "text\tlabel\na\tb\tc\n", "a.tsv: the first row has 3 columns, the header 2; name every column"),
+        ("a.tsv", "text\tlabel\na\tb\na\tb\tc\n", "a.tsv: cannot read it as tsv (Error tokenizing data. C error: Expe"),
+        ("a.csv", 'text,label\n"open,x\nb,y\n', "a.csv: cannot read it as csv (Error tokenizing data. C error: EOF"),
+        ("a.jsonl", '{"text": "a"\n{', "a.jsonl: cannot read it as json (JSON parse error"),
+        ("a.parquet", "no parquet", "a.parquet: cannot read it as parquet (Parquet"),
+        ("a.parquet", "", "a.parquet: cannot read it as parquet (Parquet file size is 0 bytes)"),
+        (
+            "a.tsv",
+            b"text\tlabel\na\tb\ncaf\xe9\td\n",
+            "a.tsv:3: not UTF-8 (byte 0xe9); convert it, for example: iconv -f latin1 -t utf-8 a.tsv",
+        ),
+        ("a.csv", b"text,label\n\xff,b\n", "a.csv:2: not UTF-8 (byte 0xff)"),
+        ("a.xlsx", "x", "a.xlsx: unknown kind of file '.xlsx'; use .tsv, .csv, .jsonl or .parquet"),
+        ("a.tsv", None, "a.tsv: no such data file; correct the recipe's 'data' paths"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, content: str | bytes | None, line: str
+):
+    assert line_of(tmp_path, name, content).startswith(line)
+    assert capfd.readouterr() == ("", ""), "the libraries add nothing of their own"
+
+
+def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path):
+    first = source_of(tmp_path, "a.tsv", "text\tlabel\na\tb\n").fingerprint()
+    assert source_of(tmp_path, "b.tsv", "text\tlabel\na\tb\n").fingerprint() == first
+    assert source_of(tmp_path, "a.tsv", "text\tlabel\na\tc\n").fingerprint() != first
+
+
+def test_rows_are_estimated_before_they_are_read(tmp_path: Path):
+    assert source_of(tmp_path, "a.tsv", "text\tlabel\na\tb\nc\td\n").estimate_rows() == {"train": 2}
+    assert source_of(tmp_path, "absent.tsv", None).estimate_rows() == {}
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path):
+    assert read(tmp_path, "a.tsv", "text\tlabel\na\tb\n")["text"] == ["a"]
+    assert read(tmp_path, "a.tsv", "text\tlabel\nsomething else\tb\n")["text"] == ["something else"]

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_tokens import LABELS
+from torch import Tensor
+
+from edgedistil.distil import trainer as trainer_module
+from edgedistil.distil.checkpoint import CheckpointFolder, RunState
+from edgedistil.distil.evaluate import accuracy, predict_logits
+from edgedistil.distil.objective import Objective
+from edgedistil.distil.precision import choose_precision
+from edgedistil.distil.student import make_student
+from edgedistil.distil.targets import compute_targets
+from edgedistil.distil.teacher import open_teacher
+from edgedistil.distil.trainer import TrainingResult, TrainingSet, train
+from edgedistil.errors import EdgeDistilError
+from edgedistil.models import load_model, save_model
+from edgedistil.progress import SilentProgress
+from edgedistil.recipe.schema import FineTune
+
+SHORT = FineTune(epochs=1.2, learning_rate=1e-3, batch_size=32, evaluations_per_epoch=3)
+
+
+def run(world, folder: Path, *, seed: int = 0, settings: FineTune = SHORT, **options: object) -> tuple:
+    """Fine-tunes a fresh teacher; returns it and the run's result."""
+    model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)
+    objective = Objective({"hard_labels": 1.0})
+    result = train(model, world.data, objective, settings, folder, seed=seed, **{"precision": "no", **options})
+    return model, result
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Interrupted(Exception):
+    """What a kill is to a test."""
+
+
+class Interrupting(SilentProgress):
+    """Raises when the bar has come to a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.done = 0.0
+        self.total = 0.0
+
+    @contextmanager
+    def bar(self, description: str, total: float) -> Iterator[Interrupting]:
+        self.total = total
+        yield self
+
+    def advance(self, amount: float = 1) -> None:
+        self.done += amount
+        if self.done == self.step:
+            raise Interrupted
+
+    def describe(self, text: str) -> None:
+        pass
+
+
+def test_the_tiny_task_is_learnt(world):
+    assert world.result.dev_accuracy > 0.9
+    model = load_model(world.folder)
+    assert accuracy(predict_logits(model, world.data.dev), world.data.dev.labels) == world.result.dev_accuracy
+    assert world.result.steps == round(2.5 * 15)
+    assert world.result.resumed_from == 0
+    assert world.result.seconds > 0
+    first, last = world.result.history[0]["hard_labels"], world.result.history[-1]["hard_labels"]
+    assert last < 0.7 * first
+
+
+def test_a_student_learns_from_the_teacher_alone(world, teacher, tmp_path: Path):
+    targets = compute_targets(teacher, world.data.train, (2,), tmp_path)
+    objective = Objective({"soft_targets": 1.0, "hard_labels": 0.0, "hidden_states": 1.0}, 2.0, targets, (1,))
+    student = make_student(teacher, 1)
+    result = train(student, world.data, objective, SHORT, tmp_path / "run", seed=0, precision="no")
+    assert result.dev_accuracy > 0.9
+    assert set(result.history[0]) == {"soft_targets", "hidden_states", "step", "epoch", "dev_accuracy"}
+    assert result.history[-1]["hidden_states"] < result.history[0]["hidden_states"]
+
+
+def test_a_run_that_was_interrupted_ends_with_the_same_weights(world, tmp_path: Path):
+    whole, expected = run(world, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(world, tmp_path / "cut", checkpoint_seconds=0, progress=Interrupting(8))
+    progress = Interrupting(10_000)
+    again, result = run(world, tmp_path / "cut", checkpoint_seconds=0, progress=progress)
+    assert result.resumed_from == 7, "the step that raised was not yet written"
+    assert progress.done == progress.total == expected.steps
+    assert same(again.state_dict(), whole.state_dict())
+    assert [record["dev_accuracy"] for record in result.history] == [
+        record["dev_accuracy"] for record in expected.history
+    ]
+    assert (result.best_step, result.steps) == (expected.best_step, expected.steps)
+    assert result.history[-1]["hard_labels"] == expected.history[-1]["hard_labels"]
+
+
+def test_a_finished_run_is_not_run_again(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first, expected = run(world, tmp_path, checkpoint_seconds=0)
+    monkeypatch.setattr(trainer_module._Run, "step", lambda self: pytest.fail("a step was taken"))
+    again, result = run(world, tmp_path, checkpoint_seconds=0)
+    assert result.resumed_from == result.steps == expected.steps
+    assert same(again.state_dict(), first.state_dict())
+
+
+def test_the_seed_decides(world, tmp_path: Path):
+    one, other, third = (run(world, tmp_path / name, seed=seed)[0] for name, seed in (("a", 0), ("b", 0), ("c", 5)))
+    assert same(one.state_dict(), other.state_dict())
+    assert not same(one.state_dict(), third.state_dict())
+
+
+def test_the_best_checkpoint_is_kept(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[dict[str, Tensor]] = []
+    scores = iter([0.6, 0.9, 0.9, 0.7])
+
+    def scored(model, tokens, *, bf16: bool) -> np.ndarray:
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return np.zeros((1, 2))
+
+    monkeypatch.setattr(trainer_module, "predict_logits", scored)
+    monkeypatch.setattr(trainer_module, "accuracy", lambda logits, labels: next(scores))
+    model, result = run(world, tmp_path)
+    assert len(seen) == 4
+    assert result.dev_accuracy == 0.9
+    assert result.best_step == result.history[1]["step"] == 10, "of two equals the earlier one counts"
+    assert same(model.state_dict(), seen[1])
+    assert not same(seen[1], seen[2])
+
+
+def test_a_loss_that_is_no_number_is_one_line(world, tmp_path: Path):
+    wild = FineTune(epochs=1, learning_rate=0.99, batch_size=32)
+    model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)
+    with torch.no_grad():
+        model.classifier.weight.fill_(float("inf"))
+    with pytest.raises(EdgeDistilError) as caught:
+        train(model, world.data, Objective({"hard_labels": 1.0}), wild, tmp_path, seed=0, precision="no")
+    assert caught.value.line() == "the loss became nan at step 0; lower the learning rate"
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_what_leaves_training_is_a_plain_fp32_model(world, tmp_path: Path, precision: str):
+    settings = FineTune(epochs=0.3, learning_rate=1e-3)
+    model, _ = run(world, tmp_path / "run", settings=settings, precision=precision)
+    assert not model.training
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+    save_model(model, tmp_path / "model")
+    fresh = load_model(tmp_path / "model")
+    ids = torch.from_numpy(world.data.dev.tokens(0))[None]
+    with torch.no_grad():
+        trained, loaded = model(ids, torch.ones_like(ids)).logits, fresh(ids, torch.ones_like(ids)).logits
+    assert trained.dtype == torch.float32
+    assert torch.equal(trained, loaded)
+
+
+def test_bf16_computes_in_bf16_while_it_trains(world, tmp_path: Path):
+    exact, _ = run(world, tmp_path / "exact", settings=FineTune(epochs=0.1, learning_rate=1e-3))
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+    rounded, _ = run(world, tmp_path / "rounded", settings=FineTune(epochs=0.1, learning_rate=1e-3), precision="bf16")
+    assert not same(exact.state_dict(), rounded.state_dict())
+    for one, other in zip(exact.state_dict().values(), rounded.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=5e-3)
+
+
+def test_the_rate_rises_and_falls_to_zero(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rates: list[float] = []
+    original = trainer_module._Run.learning_rate
+
+    def recorded(self, step: int) -> float:
+        rates.append(original(self, step))
+        return rates[-1]
+
+    monkeypatch.setattr(trainer_module._Run, "learning_rate", recorded)
+    run(world, tmp_path, settings=FineTune(epochs=1, learning_rate=1e-3, batch_size=32, warmup_share=0.2))
+    assert len(rates) == 15
+    assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
+    assert rates[3] == pytest.approx(1e-3)
+    assert all(after < before for before, after in zip(rates[3:], rates[4:], strict=False))
+    assert rates[-1] == pytest.approx(1e-3 / 12)
+
+
+def test_biases_and_norms_are_not_decayed(world):
+    model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)
+    decayed, free = trainer_module._parameter_groups(model, FineTune(weight_decay=0.3))
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.3, 0.0)
+    names = {id(value): name for name, value in model.named_parameters()}
+    assert {names[id(value)].rsplit(".", 1)[1] for value in decayed["params"]} == {"weight"}
+    assert all("norm" in names[id(value)] or names[id(value)].endswith("bias") for value in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_a_checkpoint_is_read_back_as_it_was_written(tmp_path: Path):
+    folder = CheckpointFolder(tmp_path / "run")
+    assert folder.load() is None
+    state = RunState(step=3, best_score=0.5, history=[{"step": 3, "dev_accuracy": 0.5}], seconds=1.5)
+    weights = {"a": torch.randn(2, 3)}
+    folder.save(state, weights, {"state": {}, "param_groups": [{"lr": 0.1}]})
+    folder.save_best(weights)
+    read, model, optimiser = CheckpointFolder(tmp_path / "run").load()
+    assert read == state
+    assert same(model, weights)
+    assert optimiser["param_groups"] == [{"lr": 0.1}]
+    assert same(folder.load_best(), weights)
+    assert not list((tmp_path / "run").glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [({"avx512_bf16": True}, "bf16"), ({"bf16": True}, "bf16"), ({"avx2": True, "amx_bf16": False}, "no"), ({}, "no")],
+)
+def test_bf16_is_for_a_processor_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose_precision() == precision
+
+
+def test_a_result_counts_the_rows_seen(world):
+    result: TrainingResult = world.result
+    assert result.examples_per_second == pytest.approx(result.steps * 480 / 15 / result.seconds)
+    assert isinstance(world.data, TrainingSet)

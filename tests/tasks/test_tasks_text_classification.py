@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.tasks import get_task
+
+TASK = get_task("text-classification")
+
+
+def test_an_unknown_task_names_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        get_task("text-clasification")
+    assert caught.value.line() == "unknown task 'text-clasification'; did you mean 'text-classification'?"
+
+
+def test_labels_are_found_in_order():
+    assert TASK.find_labels(["b", "a", "b"], "x") == ["a", "b"]
+    assert TASK.find_labels(["10", "9", "-1"], "x") == ["-1", "9", "10"]
+    assert TASK.find_labels(["10", "9", "b"], "x") == ["10", "9", "b"]
+    assert TASK.find_labels(["a", "", "b"], "x") == ["a", "b"]
+
+
+def test_no_label_at_all_is_one_line():
+    with pytest.raises(UsageError, match=r"x: every row has the label '': one class is nothing to learn"):
+        TASK.find_labels(["", ""], "x")
+
+
+@given(st.lists(st.text(alphabet="0123456789-²ab", max_size=3), max_size=12))
+def test_labels_found_encode_the_column_they_were_found_in(values: list[str]):
+    with contextlib.suppress(EdgeDistilError):
+        labels = TASK.find_labels(values, "x")
+        assert sorted(labels) == sorted({value for value in values if value})
+        filled = [value for value in values if value]
+        assert [labels[number] for number in TASK.encode(filled, labels, "x", 1)] == filled
+
+
+def test_a_number_stands_for_a_name_unless_the_names_are_numbers():
+    assert TASK.encode(["1", "bad", "0"], ["bad", "good"], "x", 1) == [1, 0, 0]
+    assert TASK.encode(["2", "1"], ["1", "2"], "x", 1) == [1, 0]
+    for value, labels in (("0", ["1", "2"]), ("0", ["-1", "1"]), ("2", ["bad", "good"]), ("-1", ["bad", "good"])):
+        with pytest.raises(UsageError, match=f"x:8: label '{value}' is not one of the labels"):
+            TASK.encode([labels[0], value], labels, "x", 7)
+
+
+LOGITS = st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=6).map(np.array)
+
+
+@given(LOGITS)
+def test_probabilities_are_the_softmax(logits: np.ndarray):
+    np.testing.assert_allclose(TASK.probabilities(logits), softmax(logits, axis=-1), rtol=1e-9, atol=1e-15)
+
+
+def test_probabilities_of_large_logits_do_not_overflow():
+    np.testing.assert_allclose(TASK.probabilities(np.array([[1e4, 0.0]])), [[1.0, 0.0]])
+
+
+def test_the_largest_logit_is_the_prediction_and_the_share_of_right_ones_the_score():
+    predictions = TASK.decode(np.array([[0.1, 0.9], [2.0, -1.0], [0.0, 3.0], [5.0, 1.0]]))
+    assert predictions.tolist() == [1, 0, 1, 0]
+    assert predictions.dtype == np.int64
+    assert TASK.score(predictions, np.array([1, 0, 0, 0])) == 0.75
