@@ -102,7 +102,7 @@ class _Run:
         loss, terms = self.objective(self.model, batch)
         if not torch.isfinite(loss):
             raise EdgeDistilError(
-                f"the loss became {float(loss)} at step {self.state.step}", cure="lower the learning rate"
+                f"the loss became {float(loss.detach())} at step {self.state.step}", cure="lower the learning rate"
             )
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), _CLIP)

@@ -47,7 +47,8 @@ def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            LogitsOnly(model.eval()),
+            # The wrapper too: the exporter gives a module the mode back that it came in.
+            LogitsOnly(model).eval(),
             (ids, torch.ones_like(ids)),
             str(path),
             input_names=list(INPUTS),

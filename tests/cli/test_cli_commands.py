@@ -162,7 +162,15 @@ def test_unknown_option_is_bad_usage(tmp_path: Path):
 
 def test_interrupted_run_says_that_it_goes_on(tmp_path: Path):
     write_workspace(tmp_path)
-    command = [sys.executable, "-m", "edgedistil", "teacher", "export/tiny.yaml", "--set", "teacher.fine_tune.epochs=99"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgedistil",
+        "teacher",
+        "export/tiny.yaml",
+        "--set",
+        "teacher.fine_tune.epochs=99",
+    ]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".edgedistil/partial/teacher-*/scratch/fine-tune")):

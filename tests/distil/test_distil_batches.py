@@ -49,11 +49,8 @@ def test_alike_lengths_pad_far_less_than_random_batches():
 
 def test_an_epochs_order_follows_from_the_seed_and_the_epoch():
     lengths = np.random.default_rng(0).integers(1, 30, 200)
-    orders = {
-        (seed, epoch): np.concatenate(epoch_plan(lengths, 8, seed, epoch)).tolist()
-        for seed in (0, 1)
-        for epoch in (0, 1)
-    }
+    runs = [(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    orders = {run: np.concatenate(epoch_plan(lengths, 8, *run)).tolist() for run in runs}
     assert len({tuple(order) for order in orders.values()}) == 4
     assert np.concatenate(epoch_plan(lengths, 8, 1, 1)).tolist() == orders[1, 1]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from tiny_tokens import LABELS
 from torch import Tensor
 
@@ -39,7 +41,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """What a kill is to a test."""
 
 
@@ -59,7 +61,7 @@ class Interrupting(SilentProgress):
     def advance(self, amount: float = 1) -> None:
         self.done += amount
         if self.done == self.step:
-            raise Interrupted
+            raise InterruptedRunError
 
     def describe(self, text: str) -> None:
         pass
@@ -88,7 +90,7 @@ def test_a_student_learns_from_the_teacher_alone(world, teacher, tmp_path: Path)
 
 def test_a_run_that_was_interrupted_ends_with_the_same_weights(world, tmp_path: Path):
     whole, expected = run(world, tmp_path / "whole")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         run(world, tmp_path / "cut", checkpoint_seconds=0, progress=Interrupting(8))
     progress = Interrupting(10_000)
     again, result = run(world, tmp_path / "cut", checkpoint_seconds=0, progress=progress)
@@ -162,8 +164,6 @@ def test_what_leaves_training_is_a_plain_fp32_model(world, tmp_path: Path, preci
 
 def test_bf16_computes_in_bf16_while_it_trains(world, tmp_path: Path):
     exact, _ = run(world, tmp_path / "exact", settings=FineTune(epochs=0.1, learning_rate=1e-3))
-    from accelerate.state import AcceleratorState
-
     AcceleratorState._reset_state(True)
     rounded, _ = run(world, tmp_path / "rounded", settings=FineTune(epochs=0.1, learning_rate=1e-3), precision="bf16")
     assert not same(exact.state_dict(), rounded.state_dict())
@@ -172,19 +172,20 @@ def test_bf16_computes_in_bf16_while_it_trains(world, tmp_path: Path):
 
 
 def test_the_rate_rises_and_falls_to_zero(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    rates: list[float] = []
+    by_step: dict[int, float] = {}
     original = trainer_module._Run.learning_rate
 
     def recorded(self, step: int) -> float:
-        rates.append(original(self, step))
-        return rates[-1]
+        by_step[step] = original(self, step)
+        return by_step[step]
 
     monkeypatch.setattr(trainer_module._Run, "learning_rate", recorded)
     run(world, tmp_path, settings=FineTune(epochs=1, learning_rate=1e-3, batch_size=32, warmup_share=0.2))
+    rates = list(by_step.values())
     assert len(rates) == 15
     assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3])
     assert rates[3] == pytest.approx(1e-3)
-    assert all(after < before for before, after in zip(rates[3:], rates[4:], strict=False))
+    assert all(after < before for before, after in itertools.pairwise(rates[3:]))
     assert rates[-1] == pytest.approx(1e-3 / 12)
 
 
