@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from edgedistil.bench.runner import runtimes
@@ -16,6 +15,8 @@ from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.tasks import get_task
+from edgedistil.tokeniser import read_tokeniser
 
 _PREFERENCE = ("onnx-int8", "tflite-int8", "onnx-fp32", "tflite-fp32")
 _EXTRAS = {"onnxruntime": "ort", "litert": "litert"}
@@ -86,7 +87,7 @@ class Predictor:
             raise EdgeDistilError(
                 f"its answer is not {len(self._labels)} finite logits", where=where, cure="export the bundle again"
             )
-        shares = _softmax(logits)
+        shares = get_task(self.bundle.manifest.task).probabilities(logits.astype(np.float64))
         scores = {label: float(share) for label, share in zip(self._labels, shares, strict=True)}
         return Prediction(self._labels[int(shares.argmax())], scores)
 
@@ -154,16 +155,11 @@ def _installed(runtime: str) -> bool:
 
 
 def _load_tokeniser(bundle: Bundle, format_name: str) -> Tokenizer:
-    path = bundle.tokenizer_path
-    if path is None:
+    if bundle.tokenizer_path is None:
         raise UsageError("the bundle has no tokenizer.json", where=str(bundle.folder), cure="export it again")
-    try:
-        tokeniser = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-        raise UsageError(f"cannot read the tokeniser ({error})", where=str(path)) from None
+    tokeniser = read_tokeniser(bundle.folder)
     manifest = bundle.manifest
     fixed = FORMATS[format_name].runtime == "litert" and manifest.sequence_lengths
-    tokeniser.no_padding()
     tokeniser.enable_truncation(min([manifest.max_length, max(fixed)] if fixed else [manifest.max_length]))
     return tokeniser
 
@@ -180,11 +176,6 @@ def _check_texts(texts: Sequence[str]) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise UsageError(f"text {number} is not UTF-8", cure="convert it, for example with iconv") from None
-
-
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return powers / powers.sum()
 
 
 def _processors() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.errors import UsageError
+from edgedistil.tokeniser import read_tokeniser
 
 
 def load_tokeniser(folder: Path, max_length: int) -> Tokenizer:
@@ -18,18 +18,7 @@ def load_tokeniser(folder: Path, max_length: int) -> Tokenizer:
     Raises:
         UsageError: When the folder has no readable `tokenizer.json`.
     """
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise UsageError(
-            "the folder has no tokenizer.json",
-            where=str(folder),
-            cure="save the model's fast tokeniser there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
-        )
-    try:
-        tokeniser = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-        raise UsageError(f"cannot read the tokeniser ({error})", where=str(path)) from None
-    tokeniser.no_padding()
+    tokeniser = read_tokeniser(folder)
     tokeniser.enable_truncation(max_length)
     return tokeniser
 

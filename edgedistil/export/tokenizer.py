@@ -6,9 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
-from edgedistil.errors import UsageError
+from edgedistil.tokeniser import read_tokeniser
 
 _OPTIONAL = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -23,19 +21,7 @@ def copy_tokenizer(source: Path, target: Path) -> None:
     Raises:
         UsageError: When the folder has no `tokenizer.json`, or it cannot be read.
     """
-    path = source / "tokenizer.json"
-    if not path.is_file():
-        raise UsageError(
-            "the folder has no tokenizer.json",
-            where=str(source),
-            cure="save the model's fast tokeniser there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
-        )
-    try:
-        tokeniser = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
-        raise UsageError(f"cannot read the tokeniser ({error})", where=str(path), cure="fetch it again") from None
-    tokeniser.no_padding()
-    tokeniser.no_truncation()
+    tokeniser = read_tokeniser(source)
     target.mkdir(parents=True, exist_ok=True)
     tokeniser.save(str(target / "tokenizer.json"))
     for name in _OPTIONAL:

@@ -10,6 +10,7 @@ from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_folder, hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Teacher
+from edgedistil.tokeniser import read_tokeniser
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,8 @@ def _from_hub(teacher: Teacher) -> TeacherSource:
 
 
 def _check(folder: Path) -> None:
-    for name, cure in (
-        ("config.json", "name a Hugging Face model folder"),
-        (
-            "tokenizer.json",
-            "save the model's fast tokeniser there: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
-        ),
-    ):
-        if not (folder / name).is_file():
-            raise UsageError(f"the teacher's folder has no {name}", where=str(folder), cure=cure)
+    if not (folder / "config.json").is_file():
+        raise UsageError(
+            "the teacher's folder has no config.json", where=str(folder), cure="name a Hugging Face model folder"
+        )
+    read_tokeniser(folder)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,3 +78,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     export_tflite(model, files["tflite-fp32"], LENGTHS)
     quantise_tflite(files["tflite-fp32"], files["tflite-int8"])
     return World(teacher, model, evaluation, predict_logits(model, evaluation), files)
+
+
+@pytest.fixture(scope="session")
+def other(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Returns the ONNX files of a model that differs in its classifier alone."""
+    model = copy.deepcopy(world.model)
+    model.classifier.weight.data.neg_()
+    folder = tmp_path_factory.mktemp("other")
+    files = {"onnx-fp32": folder / "model.onnx", "onnx-int8": folder / "quantised.onnx"}
+    export_onnx(model, files["onnx-fp32"])
+    quantise_onnx(files["onnx-fp32"], files["onnx-int8"])
+    return files

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from edgedistil.export import parity as parity_module
-from edgedistil.export.onnx import export_onnx
 from edgedistil.export.parity import TOLERANCES, ParityError, Tolerance, check_parity
-from edgedistil.export.quantise_onnx import quantise_onnx
 
 
 @pytest.mark.parametrize("name", list(TOLERANCES))
@@ -22,18 +19,6 @@ def test_each_format_holds(world, name: str):
     assert found.max_abs <= found.tolerance
     assert found.agreement >= TOLERANCES[name].agreement
     assert (found.max_abs > 1e-3) == name.endswith("int8"), "rounding shows, and only there"
-
-
-@pytest.fixture(scope="session")
-def other(world, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Returns the ONNX files of a model that differs in its classifier alone."""
-    model = copy.deepcopy(world.model)
-    model.classifier.weight.data.neg_()
-    folder = tmp_path_factory.mktemp("other")
-    files = {"onnx-fp32": folder / "model.onnx", "onnx-int8": folder / "quantised.onnx"}
-    export_onnx(model, files["onnx-fp32"])
-    quantise_onnx(files["onnx-fp32"], files["onnx-int8"])
-    return files
 
 
 def line_of(path: Path, name: str, world) -> str:

@@ -92,7 +92,7 @@ def test_student_deeper_than_the_teacher_is_refused_before_any_work(recipe: Path
 def test_teacher_folder_without_a_file_is_named(tmp_path: Path, name: str):
     recipe = write_workspace(tmp_path)
     (tmp_path / "teacher" / name).unlink()
-    with pytest.raises(UsageError, match=f"the teacher's folder has no {name}"):
+    with pytest.raises(UsageError, match=f"folder has no {name}"):
         keys(recipe)
 
 

@@ -153,10 +153,11 @@ def _header(path: Path, separator: str) -> list[str]:
 
 def _first_rows(path: Path, separator: str) -> tuple[list[str], list[str] | None]:
     csv.field_size_limit(1 << 30)  # a text may be longer than the 128 KiB that the module expects
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream, delimiter=separator, quoting=quoting)
+            rows = csv.reader(
+                stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+            )
             return next(rows, []), next((row for row in rows if row), None)
     except csv.Error as error:
         raise UsageError(f"cannot read its first rows ({error})", where=str(path), cure="check its quotes") from None
