@@ -86,6 +86,15 @@ def test_the_same_recipe_again_does_no_work(tiny_run):
     assert time.monotonic() - started < 60
 
 
+def test_what_was_removed_or_changed_in_runs_is_put_back(tiny_run):
+    (tiny_run.root / "runs" / "tiny" / "report.html").unlink()
+    (tiny_run.bundle / "onnx" / "model.onnx").write_bytes(b"spoilt")
+    done = typed(["run", "export/tiny.yaml"], tiny_run.root)
+    assert done.returncode == 0, done.stderr
+    assert (tiny_run.root / "runs" / "tiny" / "report.html").is_file()
+    open_bundle(tiny_run.bundle)
+
+
 def test_dry_run_shows_what_is_reused_and_does_nothing(tiny_run):
     done = typed(["run", "export/tiny.yaml", "--dry-run", "--json", "--set", "distil.epochs=5"], tiny_run.root)
     plan = {stage["name"]: stage for stage in json.loads(done.stdout)["stages"]}
