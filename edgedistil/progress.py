@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -69,7 +71,7 @@ class TerminalProgress:
     """Bars with ETA on standard error; lines only, where standard error is not a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, file=sys.stderr)
+        self._console = console or Console(file=_own_stderr())
 
     @contextmanager
     def bar(self, description: str, total: float) -> Iterator[Bar]:
@@ -91,3 +93,11 @@ class TerminalProgress:
     def say(self, line: str) -> None:
         """Prints one line on standard error."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _own_stderr() -> TextIO:
+    """Returns standard error by a descriptor of our own: bars go on while native libraries' chatter is muted."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", errors="replace", buffering=1)
+    except (OSError, io.UnsupportedOperation, ValueError):
+        return sys.stderr

@@ -12,6 +12,7 @@ class Snapshot(BaseModel):
 
     Attributes:
         load_average: Runnable processes over the last minute.
+        busy: Share of all processors that others used in the moment of the look.
         governor: Frequency governor of the first processor.
         frequency_mhz: Mean current frequency of the processors.
         temperature_c: The hottest sensor, in degrees Celsius.
@@ -22,6 +23,7 @@ class Snapshot(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     load_average: float | None = None
+    busy: float | None = None
     governor: str | None = None
     frequency_mhz: float | None = None
     temperature_c: float | None = None
@@ -35,6 +37,7 @@ class Conditions(BaseModel):
     Attributes:
         load_average_before: Load average before the first inference; the bench itself is in the ones that follow.
         load_average_after: The same after the last.
+        busy_before: Share of all processors that others used just before the first inference.
         governor: Frequency governor.
         frequency_mhz_before: Mean frequency before.
         frequency_mhz_after: Mean frequency after.
@@ -48,6 +51,7 @@ class Conditions(BaseModel):
 
     load_average_before: float | None = None
     load_average_after: float | None = None
+    busy_before: float | None = None
     governor: str | None = None
     frequency_mhz_before: float | None = None
     frequency_mhz_after: float | None = None
@@ -83,6 +87,7 @@ def conditions_of(before: Snapshot, after: Snapshot, stable: bool) -> Conditions
     return Conditions(
         load_average_before=before.load_average,
         load_average_after=after.load_average,
+        busy_before=before.busy,
         governor=after.governor,
         frequency_mhz_before=before.frequency_mhz,
         frequency_mhz_after=after.frequency_mhz,

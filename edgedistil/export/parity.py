@@ -18,6 +18,7 @@ from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Parity
 from edgedistil.errors import EdgeDistilError
+from edgedistil.export.tflite import silence
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
 
 
 def _run(path: Path, format_name: str, evaluation: EvaluationSet, examples: int) -> np.ndarray:
+    rows = []
     try:
-        runtime = runtimes.create(FORMATS[format_name].runtime, str(path), threads=1)
-        rows = []
-        for index in range(examples):
-            input_ids, mask = evaluation.batch([index], int(evaluation.lengths[index]))
-            rows.append(runtime.run(input_ids, mask))
-        runtime.close()
+        with silence():
+            runtime = runtimes.create(FORMATS[format_name].runtime, str(path), threads=1)
+            for index in range(examples):
+                input_ids, mask = evaluation.batch([index], int(evaluation.lengths[index]))
+                rows.append(runtime.run(input_ids, mask))
+            runtime.close()
     except RunnerError as error:
         raise ParityError(f"it cannot be run ({error})", where=_where(format_name)) from error
     return np.concatenate(rows)

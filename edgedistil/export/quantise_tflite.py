@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgedistil.errors import EdgeDistilError, require
-from edgedistil.export.tflite import _silence
+from edgedistil.export.tflite import silence
 
 
 def quantise_tflite(source: Path, target: Path) -> None:
@@ -20,7 +20,7 @@ def quantise_tflite(source: Path, target: Path) -> None:
     """
     require("ai_edge_quantizer", "host")
     try:
-        with _silence():
+        with silence():
             from ai_edge_quantizer import quantizer, recipe
 
             made = quantizer.Quantizer(str(source))

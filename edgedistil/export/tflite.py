@@ -37,7 +37,7 @@ def export_tflite(model: EdgeBertForSequenceClassification, path: Path, sequence
         sequence_lengths: Lengths in tokens, rising.
     """
     require("litert_torch", "host")
-    with _silence():
+    with silence():
         import litert_torch
 
         converter = None
@@ -51,7 +51,7 @@ def export_tflite(model: EdgeBertForSequenceClassification, path: Path, sequence
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keeps native code's chatter off the terminal: it writes to the file descriptors, past Python."""
     sys.stdout.flush()
     sys.stderr.flush()

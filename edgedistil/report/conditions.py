@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from edgedistil.bench.measurement import Measurement
 
+_BUSY = 0.15
+
 
 def flags_of(made: Measurement) -> list[str]:
     """Returns what speaks against a measurement's times, each in a few words; none for a clean one."""
@@ -20,7 +22,11 @@ def flags_of(made: Measurement) -> list[str]:
     if not made.precise:
         flags.append(f"imprecise: p50 is known to {100 * made.p50_ms.relative_width:.1f} % only")
     load = conditions.load_average_before
-    if load is not None and load > 0.5 * device.cores:
+    if conditions.busy_before is not None:
+        # Measured at the moment itself: a load average still holds the training of a minute ago.
+        if conditions.busy_before > _BUSY:
+            flags.append(f"busy: others used {100 * conditions.busy_before:.0f} % of the processors when it began")
+    elif load is not None and load > 0.5 * device.cores:
         flags.append(f"busy: load average {load:.1f} on {device.cores} cores when it began")
     return flags
 

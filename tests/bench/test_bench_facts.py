@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,23 @@ def test_vcgencmd_is_asked_where_it_is(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_throttling_is_what_happened_in_between(before: dict, after: dict, throttled: bool | None) -> None:
     assert was_throttled(Snapshot(**before), Snapshot(**after)) is throttled
+
+
+def test_busy_is_the_share_that_others_use(tmp_path: Path) -> None:
+    assert 0 <= conditions.busy() <= 1
+    assert conditions.busy(tmp_path / "none", seconds=0) is None
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 100 800 0 0 0 0 0 0\n")
+    assert conditions.busy(stat, seconds=0) is None
+
+
+def test_a_spinning_process_is_seen() -> None:
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert max(conditions.busy(seconds=0.5) for _ in range(6)) >= 0.5 / os.cpu_count()
+    finally:
+        spinner.kill()
+        spinner.wait()
 
 
 def test_conditions_join_two_looks() -> None:

@@ -54,6 +54,13 @@ def test_conditions_are_flagged_below_the_table(measurements: list[Measurement],
     assert "* throttled: the processor was slowed down or short of voltage (noisy)" in text
 
 
+def test_a_quiet_moment_outweighs_the_load_of_a_minute_ago(measurement: Make) -> None:
+    quiet = measurement(conditions=Conditions(load_average_before=1.9, busy_before=0.02))
+    busy = measurement(conditions=Conditions(load_average_before=0.1, busy_before=0.6))
+    assert make_rows([quiet])[0].flags == []
+    assert make_rows([busy])[0].flags == ["busy: others used 60 % of the processors when it began"]
+
+
 def test_an_emulators_times_are_not_shown(measurements: list[Measurement], measurement: Make) -> None:
     row = make_rows([*measurements, measurement(emulated=True)])[-1]
     assert (row.p50_ms, row.p99_ms, row.speed) == (None, None, None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 _CPUS = Path("/sys/devices/system/cpu")
 _ZONES = Path("/sys/class/thermal")
+_STAT = Path("/proc/stat")
 
 
 def _numbers(folder: Path, pattern: str) -> List[float]:
@@ -27,6 +29,28 @@ def _load_average() -> Optional[float]:
         return round(os.getloadavg()[0], 2)
     except (OSError, AttributeError):
         return None
+
+
+def _ticks(stat: Path) -> Optional[Tuple[int, int]]:
+    """Returns (busy, all) processor ticks since boot: user, nice, system, idle, iowait, irq, softirq, steal."""
+    try:
+        fields = [int(field) for field in stat.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return (sum(fields) - sum(fields[3:5]), sum(fields)) if len(fields) == 8 else None
+
+
+def busy(stat: Path = _STAT, seconds: float = 0.2) -> Optional[float]:
+    """Returns the share of all processors that others use, seen over a moment in which this process sleeps.
+
+    A load average still counts what ran a minute ago, such as the training that made the file.
+    """
+    before = _ticks(stat)
+    time.sleep(seconds if before else 0)
+    after = _ticks(stat)
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return round((after[0] - before[0]) / (after[1] - before[1]), 3)
 
 
 def governor(cpus: Path = _CPUS) -> Optional[str]:
@@ -79,6 +103,7 @@ def collect() -> Dict[str, object]:
     """Returns one look as JSON-able values."""
     return {
         "load_average": _load_average(),
+        "busy": busy(),
         "governor": governor(),
         "frequency_mhz": frequency_mhz(),
         "temperature_c": temperature_c(),

@@ -10,7 +10,7 @@ from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
 from edgedistil.pipeline.stages.context import Build
 
-VERSION = 1
+VERSION = 2
 _OVERHEAD_SECONDS = 8.0
 
 
