@@ -20,6 +20,7 @@ from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.batches import collate, epoch_plan, row_lengths
 from edgedistil.distil.checkpoint import CheckpointFolder, RunState
 from edgedistil.distil.evaluate import accuracy, predict_logits
+from edgedistil.distil.memory import keep_freed_memory
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.precision import Precision, choose_precision
 from edgedistil.errors import EdgeDistilError
@@ -171,6 +172,7 @@ def train(
     Raises:
         EdgeDistilError: When the loss is no longer a number.
     """
+    keep_freed_memory()
     run = _Run(model, data, objective, settings, seed, precision or choose_precision())
     checkpoints = CheckpointFolder(folder)
     resumed_from = _resume(run, checkpoints)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from edgedistil.errors import require
+from edgedistil.export.form import LogitsOnly
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 
 OPSET = 18
@@ -15,24 +16,13 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 
 
-class LogitsOnly(torch.nn.Module):
-    """A classifier whose forward takes two tensors and returns one, as exporters want it."""
-
-    def __init__(self, model: EdgeBertForSequenceClassification) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Returns logits [batch, labels] for token ids and mask, both [batch, sequence]."""
-        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
-
-
 def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int = OPSET) -> None:
     """Writes a model as one ONNX file.
 
-    The exporter is the tracing one: today's `optimum` exporter knows no model with unequal layers, and the graph of
-    `dynamo=True` was neither smaller nor faster in ONNX Runtime.
+    The exporter is the tracing one. `optimum`'s knows no model with unequal layers. The graph of `dynamo=True` (which
+    needs onnxscript besides) was no faster in ONNX Runtime at 64 and 128 tokens, its file was no smaller, and
+    the quantiser refuses it, as shape inference fails on it.
+    The same model gives the same bytes.
 
     Args:
         model: In fp32; left in eval mode.
@@ -47,8 +37,7 @@ def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            # The wrapper too: the exporter gives a module the mode back that it came in.
-            LogitsOnly(model).eval(),
+            LogitsOnly(model),
             (ids, torch.ones_like(ids)),
             str(path),
             input_names=list(INPUTS),

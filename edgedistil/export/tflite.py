@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from edgedistil.errors import require
-from edgedistil.export.onnx import LogitsOnly
+from edgedistil.export.form import LogitsOnly
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 
 
@@ -41,7 +41,7 @@ def export_tflite(model: EdgeBertForSequenceClassification, path: Path, sequence
         import litert_torch
 
         converter = None
-        wrapped = _NamedLogits(model).eval()
+        wrapped = _NamedLogits(model)
         for length in sequence_lengths:
             sample = {name: torch.ones(1, length, dtype=torch.int32) for name in ("input_ids", "attention_mask")}
             add = litert_torch.signature if converter is None else converter.signature

@@ -86,6 +86,8 @@ def follow(
     targets = TeacherTargets.load(context.inputs["targets"], splits.sets["train"])
     states, _ = mapped_states(build.teacher_layers, build.recipe.student.layers)
     objective = Objective(settings.losses.model_dump(), settings.temperature, targets, states)
+    # Frozen for this run alone: what is saved, pruned or trained again is an ordinary model.
+    student.encoder.embeddings.requires_grad_(not settings.freeze_embeddings)
     result = train(
         student,
         splits.training,
@@ -97,6 +99,7 @@ def follow(
         progress=context.progress,
         checkpoint_seconds=checkpoint_seconds(),
     )
+    student.encoder.embeddings.requires_grad_(True)
     return _record(result)
 
 

@@ -128,6 +128,8 @@ class Distil(FineTune):
     temperature: float = Field(default=2.0, gt=0.0, le=100.0)
     """Temperature T that softens both distributions."""
     losses: Losses = Losses()
+    freeze_embeddings: bool = False
+    """Leave the embeddings as the teacher's: a faster step, and less to overfit on little data."""
 
 
 class Prune(Section):

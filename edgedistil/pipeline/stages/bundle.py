@@ -13,7 +13,7 @@ from edgedistil.pipeline.stages.distil import distil_stage
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 
-VERSION = 1
+VERSION = 2
 _SECONDS_A_FORMAT = 12.0
 
 
@@ -34,6 +34,8 @@ def reference_stage(build: Build, which: str) -> Stage:
 
 
 def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
+    from edgedistil.export.quantise_onnx import needs_reduced_range
+
     recipe = build.recipe
 
     def work(context: StageContext) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "max_length": recipe.max_length,
             "name": recipe.name,
             "licences": [recipe.data.licence, recipe.teacher.licence],
+            "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
         },
         inputs={"data": data_stage(build), "model": model},
         work=work,
