@@ -131,6 +131,14 @@ class Distil(FineTune):
     freeze_embeddings: bool = False
     """Leave the embeddings as the teacher's: a faster step, and less to overfit on little data."""
 
+    def key(self) -> dict[str, Any]:
+        """Returns what a stage's key is made of: an option that came later is left out while it is off.
+
+        So results made before there was such an option stay valid.
+        """
+        later = {"freeze_embeddings": False}
+        return {name: value for name, value in self.model_dump().items() if later.get(name) is not value}
+
 
 class Prune(Section):
     """What is removed, under which budget. Give `parameters` or `macs`, not both."""

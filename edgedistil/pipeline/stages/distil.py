@@ -34,7 +34,7 @@ def distil_stage(build: Build) -> Stage:
         version=VERSION,
         parameters={
             "student": recipe.student.model_dump(),
-            "distil": recipe.distil.model_dump(),
+            "distil": recipe.distil.key(),
             "seed": recipe.seed,
         },
         inputs={"data": data_stage(build), "teacher": teacher_stage(build), "targets": targets_stage(build)},

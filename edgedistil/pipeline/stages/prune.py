@@ -66,7 +66,7 @@ def recover_stage(build: Build, prune: Prune) -> Stage:
     return Stage(
         name="recover",
         version=VERSION,
-        parameters={"recover": settings.model_dump(), "seed": recipe.seed},
+        parameters={"recover": settings.key(), "seed": recipe.seed},
         inputs={
             "data": data_stage(build),
             "targets": targets_stage(build),
