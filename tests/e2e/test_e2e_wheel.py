@@ -53,7 +53,8 @@ def test_predict_bench_and_gate_run_there(bare: Path, tiny_run, tmp_path: Path):
 
     done = run(bare, tmp_path, "baseline", "set", bundle, "--measurements", "found.jsonl", "-o", "base.json")
     assert done.returncode == 0, done.stderr
-    done = run(bare, tmp_path, "gate", bundle, "--baseline", "base.json", "--measurements", "found.jsonl")
+    judge = ["gate", bundle, "--baseline", "base.json", "--measurements", "found.jsonl", "--margin", "0.03"]
+    done = run(bare, tmp_path, *judge)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
