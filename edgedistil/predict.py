@@ -1,38 +1,28 @@
-"""Labels for texts, by a bundle's own file: tokenizers and one runtime, no torch."""
+"""Predictions for texts, by a bundle's own file: tokenizers and one runtime, no torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from edgedistil.bench.runner import runtimes
 from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.predictions import AnyPrediction, FloatArray, interpret
+from edgedistil.recipe.schema import Data
 from edgedistil.tasks import get_task
+from edgedistil.tasks.encoding import Input, check_pairs, encode_rows, encode_windows
 from edgedistil.tokeniser import read_tokeniser
 
 _PREFERENCE = ("onnx-int8", "tflite-int8", "onnx-fp32", "tflite-fp32")
 _EXTRAS = {"onnxruntime": "ort", "litert": "litert"}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a file makes of one text.
-
-    Attributes:
-        label: The likeliest label.
-        scores: Softmax of the logits, by label, summing to 1; not calibrated.
-    """
-
-    label: str
-    scores: dict[str, float]
 
 
 class Predictor:
@@ -52,7 +42,10 @@ class Predictor:
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         self.format = choose_format(self.bundle, format)
         self._labels = self.bundle.manifest.labels
-        self._tokeniser = _load_tokeniser(self.bundle, self.format)
+        self._task = get_task(self.bundle.manifest.task, self._labels)
+        self._data: dict[str, Any] = self.bundle.manifest.recipe.get("data") or {}
+        self._tokeniser = _load_tokeniser(self.bundle)
+        self._max_length = _longest(self.bundle, self.format)
         try:
             self._runtime = runtimes.create(
                 FORMATS[self.format].runtime, str(self.bundle.path(self.format)), threads or _processors()
@@ -60,54 +53,81 @@ class Predictor:
         except RunnerError as error:
             raise UsageError(str(error)) from None
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Labels texts, each by itself: int8 files share one activation scale over a batch, so batches would disturb.
+    def predict(self, texts: Sequence[Input]) -> list[AnyPrediction]:
+        """Answers inputs, each by itself: int8 files share one activation scale over a batch, so batches would disturb.
 
         Args:
-            texts: Longer ones than the bundle's `max_length` are cut.
+            texts: By task: texts; pairs of texts; pairs of question and context. Longer ones than the bundle's
+                `max_length` are cut, but contexts are read in windows that overlap.
 
         Returns:
-            One prediction a text, in order.
+            One prediction an input, in order.
 
         Raises:
-            UsageError: When a text is empty or no UTF-8.
+            UsageError: When a text is empty or no UTF-8, or the task wants two and gets one, or one and gets two.
             EdgeDistilError: When the file cannot answer.
         """
         _check_texts(texts)
-        return [self._predict_one(text) for text in texts]
+        self._check_sides(texts)
+        return [self._predict_one(text, number) for number, text in enumerate(texts, 1)]
 
-    def _predict_one(self, text: str) -> Prediction:
-        ids = np.array([self._tokeniser.encode(text).ids], dtype=np.int64)
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether an input is two texts."""
+        return self._task.windows or self._task.name == "pair-classification" or bool(self._data.get("text_pair"))
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Returns what the first and the second text of an input are called."""
+        return ("question", "context") if self._task.windows else ("text", "pair")
+
+    def _check_sides(self, texts: Sequence[Input]) -> None:
+        for number, text in enumerate(texts, 1):
+            if isinstance(text, tuple) != self.takes_pairs:
+                wanted = "a {} and a {}".format(*self.names) if self.takes_pairs else "one"
+                raise UsageError(
+                    f"input {number} is {'one text' if self.takes_pairs else 'two texts'}, the bundle takes {wanted}",
+                    where=str(self.bundle.folder),
+                    cure=f"give its {self.names[1]} as well" if self.takes_pairs else "leave the second out",
+                )
+        if self.takes_pairs:
+            check_pairs(self._tokeniser, str(self.bundle.folder))
+
+    def _predict_one(self, text: Input, number: int) -> AnyPrediction:
+        if self._task.windows:
+            stride = int(self._data.get("stride", Data.model_fields["stride"].default))
+            (windows,) = encode_windows(self._tokeniser, [text], self._max_length, stride, [f"input {number}"])
+        else:
+            windows = encode_rows(self._tokeniser, [text], self._max_length)
         where = str(self.bundle.path(self.format))
         try:
-            logits = self._runtime.run(ids, np.ones_like(ids))[0]
+            logits = [self._run(encoding) for encoding in windows]
         except RunnerError as error:
             raise EdgeDistilError(str(error), where=where) from None
-        if len(logits) != len(self._labels) or not np.isfinite(logits).all():
-            raise EdgeDistilError(
-                f"its answer is not {len(self._labels)} finite logits", where=where, cure="export the bundle again"
-            )
-        shares = get_task(self.bundle.manifest.task).probabilities(logits.astype(np.float64))
-        scores = {label: float(share) for label, share in zip(self._labels, shares, strict=True)}
-        return Prediction(self._labels[int(shares.argmax())], scores)
+        judged = text[1] if isinstance(text, tuple) else text
+        return interpret(self._task.name, self._labels, judged, windows, logits, where)
+
+    def _run(self, encoding: Encoding) -> FloatArray:
+        ids = np.array([encoding.ids], dtype=np.int64)
+        return self._runtime.run(ids, np.ones_like(ids))[0]
 
 
 def predict(
     bundle: Bundle | Path | str,
-    texts: Sequence[str],
+    texts: Sequence[Input],
     format: str | None = None,  # noqa: A002 - the word of the command line and the manifest
     threads: int | None = None,
-) -> list[Prediction]:
-    """Labels texts with a bundle.
+) -> list[AnyPrediction]:
+    """Answers inputs with a bundle.
 
     Args:
         bundle: A bundle, opened or by its folder.
-        texts: The texts; longer ones than the bundle's `max_length` are cut.
+        texts: As for `Predictor.predict`.
         format: As for `Predictor`.
         threads: As for `Predictor`.
 
     Returns:
-        One prediction a text, in order.
+        One prediction an input, in order.
 
     Raises:
         UsageError: When a text is empty or no UTF-8, or the bundle or its runtime cannot be used.
@@ -154,28 +174,31 @@ def _installed(runtime: str) -> bool:
     return True
 
 
-def _load_tokeniser(bundle: Bundle, format_name: str) -> Tokenizer:
+def _load_tokeniser(bundle: Bundle) -> Tokenizer:
     if bundle.tokenizer_path is None:
         raise UsageError("the bundle has no tokenizer.json", where=str(bundle.folder), cure="export it again")
-    tokeniser = read_tokeniser(bundle.folder)
+    return read_tokeniser(bundle.folder)
+
+
+def _longest(bundle: Bundle, format_name: str) -> int:
     manifest = bundle.manifest
     fixed = FORMATS[format_name].runtime == "litert" and manifest.sequence_lengths
-    tokeniser.enable_truncation(min([manifest.max_length, max(fixed)] if fixed else [manifest.max_length]))
-    return tokeniser
+    return min([manifest.max_length, max(fixed)] if fixed else [manifest.max_length])
 
 
-def _check_texts(texts: Sequence[str]) -> None:
+def _check_texts(texts: Sequence[Any]) -> None:
     if isinstance(texts, str):
         raise UsageError("texts is one string", cure="give a list of them")
     if not texts:
         raise UsageError("no text given", cure="give at least one")
     for number, text in enumerate(texts, 1):
-        if not text.strip():
-            raise UsageError(f"text {number} is empty", cure="leave it out, or write something")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"text {number} is not UTF-8", cure="convert it, for example with iconv") from None
+        for part in text if isinstance(text, tuple) else (text,):
+            if not part.strip():
+                raise UsageError(f"text {number} is empty", cure="leave it out, or write something")
+            try:
+                part.encode()
+            except UnicodeEncodeError:
+                raise UsageError(f"text {number} is not UTF-8", cure="convert it, for example with iconv") from None
 
 
 def _processors() -> int:

@@ -51,7 +51,7 @@ def write_teacher(folder: Path, *, layers: int = 2, hidden: int = 64, heads: int
     tokeniser.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokeniser.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokeniser.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokeniser,

@@ -44,7 +44,9 @@ def make_tokeniser(path: Path) -> None:
     tokeniser = Tokenizer(WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokeniser.normalizer = BertNormalizer(lowercase=True)
     tokeniser.pre_tokenizer = BertPreTokenizer()
-    tokeniser.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokeniser.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     tokeniser.save(str(path))
 
 

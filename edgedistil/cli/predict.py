@@ -1,4 +1,4 @@
-"""`edgedistil predict`: labels for texts, by a bundle's own file."""
+"""`edgedistil predict`: labels, scores, spans or answers for texts, by a bundle's own file."""
 
 from __future__ import annotations
 
@@ -19,35 +19,78 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     bundle: BundleArgument,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; `-` or none reads one a line.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; `-` or none reads one a line, and pairs parted by a tab.")
+    ] = None,
+    pair: Annotated[
+        list[str] | None, typer.Option("--pair", help="Second text, one for each text; for tasks on pairs.")
+    ] = None,
+    question: Annotated[
+        list[str] | None, typer.Option("--question", help="A question about --context; may be repeated.")
+    ] = None,
+    context: Annotated[str | None, typer.Option("--context", help="The text that holds the answers.")] = None,
     file_format: Annotated[
         str | None, typer.Option("--format", help="Which file; by default the int8 one whose runtime is installed.")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads; all cores by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
-    """Label texts with a bundle. Needs no torch.
+    """Answer texts with a bundle: a label, a score, spans or an answer, as its task is. Needs no torch.
 
     Example: `edgedistil predict runs/quickstart/bundle "A warm, funny, wonderful film."`
     """
-    from edgedistil.errors import UsageError
-    from edgedistil.predict import predict as label_texts
+    from edgedistil.bundle.read import open_bundle
+    from edgedistil.predict import Predictor
+    from edgedistil.predictions import as_json as fields
 
+    predictor = Predictor(open_bundle(Path(bundle)), file_format, threads)
+    inputs = _inputs([*(texts or []), *(question or [])], pair, context, paired=predictor.takes_pairs)
+    for given, found in zip(inputs, predictor.predict(inputs), strict=True):
+        first, second = given if isinstance(given, tuple) else (given, None)
+        if as_json:
+            named = {predictor.names[0]: first} | ({} if second is None else {predictor.names[1]: second})
+            typer.echo(json.dumps(named | fields(found), ensure_ascii=False))
+        else:
+            typer.echo(found.summary(first if second is None or context else f"{first}\t{second}"))
+
+
+def _inputs(
+    texts: list[str], pair: list[str] | None, context: str | None, *, paired: bool
+) -> list[str | tuple[str, str]]:
+    """Returns what the options and standard input name together."""
+    from edgedistil.errors import UsageError
+
+    if pair and context:
+        raise UsageError("--pair and --context are given", cure="give --context for questions, --pair for pairs")
     if not texts or texts == ["-"]:
         if sys.stdin.isatty():
             raise UsageError("no text given", cure='for example: edgedistil predict BUNDLE "A fine film."')
-        texts = [line.rstrip("\n") for line in _lines()]
-    for text, found in zip(texts, label_texts(Path(bundle), texts, format=file_format, threads=threads), strict=True):
-        if as_json:
-            typer.echo(json.dumps({"text": text, "label": found.label, "scores": found.scores}, ensure_ascii=False))
-        else:
-            typer.echo(f"{found.label}\t{found.scores[found.label]:.3f}\t{text}")
+        texts = _lines()
+        if paired and context is None:
+            return [_parted(line, number) for number, line in enumerate(texts, 1)]
+    if context is not None:
+        return [(text, context) for text in texts]
+    if pair:
+        if len(pair) != len(texts):
+            raise UsageError(f"{len(texts)} texts and {len(pair)} --pair", cure="give one --pair for each text")
+        return list(zip(texts, pair, strict=True))
+    return list(texts)
+
+
+def _parted(line: str, number: int) -> tuple[str, str]:
+    from edgedistil.errors import UsageError
+
+    first, tab, second = line.partition("\t")
+    if not tab:
+        raise UsageError("the line has no tab", where=f"standard input:{number}", cure="give two texts parted by a tab")
+    return first, second
 
 
 def _lines() -> list[str]:
     from edgedistil.errors import UsageError
 
     try:
-        return sys.stdin.read().splitlines()
+        # Not splitlines: a text may hold other characters that part lines, and keeps them.
+        return [line.rstrip("\r\n") for line in sys.stdin]
     except UnicodeDecodeError:
         raise UsageError("standard input is not UTF-8", cure="convert it, for example with iconv") from None

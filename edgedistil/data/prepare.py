@@ -1,22 +1,25 @@
-"""The data stage: read the splits, check every row, set a dev split aside, tokenise, write."""
+"""The data stage: read the splits, check every row, set splits aside, tokenise, write; batch by batch throughout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from edgedistil.data.sources.base import Rows
-from edgedistil.data.tokens import TokenWriter, load_tokeniser, open_tokens
+from edgedistil.data.splits import Split, limited, set_aside, without
+from edgedistil.data.tokenise import SplitTokeniser, Tally
+from edgedistil.data.tokens import open_tokens
 from edgedistil.errors import UsageError
 from edgedistil.hashing import example_id
 from edgedistil.progress import Progress, SilentProgress
 from edgedistil.recipe.schema import Data
 from edgedistil.tasks import Task
+from edgedistil.tasks.base import Example
 
 _BATCH = 2048
 
@@ -26,12 +29,13 @@ class PreparedData:
     """What the data stage found, kept beside the tokens.
 
     Attributes:
-        labels: Label names, in the order of their numbers.
-        counts: Rows a split.
+        labels: Names of the model's outputs, in the order of their numbers.
+        counts: Rows a split; windows of one long context are rows of their own.
         cut: Rows a split that were longer than max_length and were cut.
         mean_tokens: Mean length of a training row in tokens, special ones included.
-        leaked: Dev and test texts that also stand in the training split (they are dropped from training).
+        leaked: Training rows that repeat a judged text (they are dropped from training).
         warnings: What a person should know before they believe a result.
+        examples: Examples a split, where one may be several rows.
     """
 
     labels: list[str]
@@ -40,18 +44,12 @@ class PreparedData:
     mean_tokens: float
     leaked: int = 0
     warnings: list[str] = field(default_factory=list)
+    examples: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> PreparedData:
         """Reads the summary of a finished data stage."""
         return cls(**json.loads((folder / "data.json").read_text(encoding="utf-8")))
-
-
-@dataclass(frozen=True)
-class _Split:
-    texts: Sequence[str]
-    labels: np.ndarray
-    ids: np.ndarray
 
 
 def prepare_data(
@@ -67,115 +65,122 @@ def prepare_data(
 ) -> PreparedData:
     """Writes `train/`, `dev/`, `test/` (where there is one) and `data.json`.
 
+    Beside the tokens of a judging split lies `answers.jsonl`, for tasks whose answer is a piece of the text.
+
     Args:
         rows: Splits as a source read them.
         data: The recipe's section.
         tokeniser_folder: Folder with the teacher's `tokenizer.json`.
         folder: Where to write.
-        task: How labels are read and checked.
+        task: How rows are read, checked and labelled.
         max_length: Longest row in tokens.
-        seed: Seed of the dev split and of `train_limit`.
+        seed: Seed of the splits set aside and of `train_limit`.
         progress: Where the bar is shown.
 
     Returns:
         The summary that is also in `data.json`.
 
     Raises:
-        UsageError: For the first row with an empty text or a label outside the set, a split of one class, or a
-            dev split that is named but empty.
+        UsageError: For the first row that cannot be used, by file and number, or a split on which a score would mean
+            nothing.
     """
-    labels = data.labels or task.find_labels(_strings(rows["train"], "label"), rows["train"].where)
-    splits = {name: _check(split, labels, task) for name, split in rows.items()}
-    train, leaked = _without(splits["train"], [splits[name] for name in splits if name != "train"])
-    if "dev" not in splits:
-        train, splits["dev"] = _set_aside(train, data.dev_share, seed)
-    if data.train_limit and data.train_limit < len(train.texts):
-        chosen = np.random.default_rng(seed).permutation(len(train.texts))[: data.train_limit]
-        train = _take(train, np.sort(chosen))
-    splits["train"] = train
+    progress = progress or SilentProgress()
+    labels = task.choose_labels(data, lambda name: column(rows["train"], name), rows["train"].where)
+    reader = _Reader(rows, task, labels)
+    with progress.bar("reading", sum(len(split.table) for split in rows.values())) as bar:
+        splits = {name: reader.index(name, bar.advance) for name in rows}
+    splits, leaked = _divide(splits, data, task, seed)
     for name, split in splits.items():
-        task.check(split.labels.tolist(), labels, rows[name].where if name in rows else f"the {name} split")
-
-    cut = _tokenise(splits, load_tokeniser(tokeniser_folder, max_length), folder, progress or SilentProgress())
-    return _summarise(folder, labels, splits, cut, leaked)
-
-
-def _tokenise(splits: dict[str, _Split], tokeniser: Tokenizer, folder: Path, progress: Progress) -> dict[str, int]:
-    """Writes every split's tokens; returns how many rows of each were cut."""
-    cut: dict[str, int] = {}
-    with progress.bar("tokenising", sum(len(split.texts) for split in splits.values())) as bar:
+        task.check(split.values, labels, rows[name].where if name in rows else f"the {name} split")
+    tokeniser = SplitTokeniser(tokeniser_folder, task, labels, max_length, data.stride)
+    tallies = {}
+    with progress.bar("tokenising", sum(len(split) for split in splits.values())) as bar:
         for name, split in splits.items():
-            with TokenWriter(folder / name) as writer:
-                for start in range(0, len(split.texts), _BATCH):
-                    part = slice(start, start + _BATCH)
-                    encodings = tokeniser.encode_batch([str(text) for text in split.texts[part]])
-                    writer.write([encoding.ids for encoding in encodings], split.labels[part], split.ids[part])
-                    cut[name] = cut.get(name, 0) + sum(bool(encoding.overflowing) for encoding in encodings)
-                    bar.advance(len(encodings))
-    return cut
+            tallies[name] = tokeniser.write(
+                reader.chosen(split), folder / name, judged=name != "train", tick=bar.advance
+            )
+    return _summarise(folder, labels, tallies, leaked)
 
 
-def _summarise(
-    folder: Path, labels: list[str], splits: dict[str, _Split], cut: dict[str, int], leaked: int
-) -> PreparedData:
+def column(rows: Rows, name: str) -> Iterator[Any]:
+    """Yields a column's values, reading a batch at a time."""
+    table = rows.table.select_columns([name])
+    for batch in table.iter(_BATCH):
+        yield from batch[name]
+
+
+class _Reader:
+    """Reads the rows of every split through the task, twice: once for what they are, once for the tokens."""
+
+    def __init__(self, rows: dict[str, Rows], task: Task, labels: Sequence[str]) -> None:
+        self._rows = rows
+        self._task = task
+        self._labels = labels
+
+    def _examples(self, source: str, start: int) -> list[Example]:
+        rows = self._rows[source]
+        batch = rows.table[start : start + _BATCH]
+        return self._task.examples(batch, self._labels, rows.where, rows.first_row + start)
+
+    def index(self, source: str, tick: Any) -> Split:
+        """Checks every row of a split; keeps a few numbers of each."""
+        rows = self._rows[source]
+        count = len(rows.table)
+        if not count:
+            raise UsageError("the split has no rows", where=rows.where, cure="name a file with rows")
+        values, guards = np.empty(count), np.empty(count, dtype=np.uint64)
+        groups = np.empty(count if rows.group else 0, dtype=np.uint64)
+        for start in range(0, count, _BATCH):
+            examples = self._examples(source, start)
+            where = slice(start, start + len(examples))
+            values[where] = [example.value for example in examples]
+            guards[where] = [int(self._task.guarded(example), 16) for example in examples]
+            if rows.group:
+                groups[where] = [int(example_id(str(name)), 16) for name in rows.table[where][rows.group]]
+            tick(len(examples))
+        return Split(source, np.arange(count), values, guards, groups if rows.group else guards)
+
+    def chosen(self, split: Split) -> Iterator[tuple[list[Example], list[str]]]:
+        """Yields a split's examples with the names that errors give them, batch by batch."""
+        rows = self._rows[split.source]
+        for start in range(0, len(rows.table), _BATCH):
+            low, high = np.searchsorted(split.rows, [start, start + _BATCH])
+            numbers = split.rows[low:high].tolist()
+            if numbers:
+                examples = self._examples(split.source, start)
+                names = [f"{rows.where}:{number + rows.first_row}" for number in numbers]
+                yield [examples[number - start] for number in numbers], names
+
+
+def _divide(splits: dict[str, Split], data: Data, task: Task, seed: int) -> tuple[dict[str, Split], int]:
+    """Returns train, dev and perhaps test, none of them sharing a text with train, and how many rows that cost."""
+    train, leaked = without(splits["train"], [splits[name] for name in splits if name != "train"])
+    made = {}
+    for name, share in (("test", data.test_share), ("dev", data.dev_share)):
+        if name not in splits and share:
+            train, made[name] = set_aside(train, share, seed, task, grouped=data.group is not None)
+    if made and data.group is not None:
+        # A text may stand in two groups.
+        train, more = without(train, list(made.values()))
+        leaked += more
+    return {**splits, **made, "train": limited(train, data.train_limit, seed)}, leaked
+
+
+def _summarise(folder: Path, labels: list[str], tallies: dict[str, Tally], leaked: int) -> PreparedData:
     train = open_tokens(folder / "train")
     warnings = []
     if leaked:
         warnings.append(f"{leaked} training rows repeat a dev or test text and were left out of training")
-    if len(splits["dev"].texts) < 200:
-        warnings.append(f"only {len(splits['dev'].texts)} dev rows: accuracy intervals will be wide")
+    if tallies["dev"].examples < 200:
+        warnings.append(f"only {tallies['dev'].examples} dev rows: accuracy intervals will be wide")
     summary = PreparedData(
         labels=list(labels),
-        counts={name: len(split.texts) for name, split in sorted(splits.items())},
-        cut=cut,
+        counts={name: tally.rows for name, tally in sorted(tallies.items())},
+        cut={name: tally.cut for name, tally in tallies.items()},
         mean_tokens=round(len(train.input_ids) / max(1, len(train)), 2),
         leaked=leaked,
         warnings=warnings,
+        examples={name: tally.examples for name, tally in sorted(tallies.items())},
     )
     (folder / "data.json").write_text(json.dumps(asdict(summary), indent=1), encoding="utf-8")
     return summary
-
-
-def _strings(rows: Rows, column: str) -> list[str]:
-    return ["" if value is None else str(value) for value in rows.table[column]]
-
-
-def _check(rows: Rows, labels: Sequence[str], task: Task) -> _Split:
-    texts = _strings(rows, "text")
-    if not texts:
-        raise UsageError("the split has no rows", where=rows.where, cure="name a file with rows")
-    for row, text in enumerate(texts):
-        if not text.strip():
-            raise UsageError(
-                "the text is empty",
-                where=f"{rows.where}:{row + rows.first_row}",
-                cure="fill the row or remove it",
-            )
-    encoded = task.encode(_strings(rows, "label"), labels, rows.where, rows.first_row)
-    ids = np.array([example_id(text) for text in texts], dtype="<U16")
-    return _Split(texts, np.array(encoded, dtype=np.int64), ids)
-
-
-def _take(split: _Split, indices: np.ndarray) -> _Split:
-    return _Split([split.texts[index] for index in indices], split.labels[indices], split.ids[indices])
-
-
-def _without(train: _Split, others: Sequence[_Split]) -> tuple[_Split, int]:
-    """Returns the training rows whose text stands in no other split: a judged text is never trained on."""
-    if not others:
-        return train, 0
-    judged = np.concatenate([split.ids for split in others])
-    keep = np.flatnonzero(~np.isin(train.ids, judged))
-    leaked = len(train.texts) - len(keep)
-    return (_take(train, keep), leaked) if leaked else (train, 0)
-
-
-def _set_aside(train: _Split, share: float, seed: int) -> tuple[_Split, _Split]:
-    """Splits off a stratified dev set; a repeated text stays on one side."""
-    dev_ids: list[str] = []
-    generator = np.random.default_rng(seed)
-    for label in np.unique(train.labels):
-        unique = np.unique(train.ids[train.labels == label])
-        dev_ids.extend(generator.permutation(unique)[: max(1, round(share * len(unique)))])
-    is_dev = np.isin(train.ids, dev_ids)
-    return _take(train, np.flatnonzero(~is_dev)), _take(train, np.flatnonzero(is_dev))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.recipe.pruning import BUDGETS
 from edgedistil.recipe.schema import Recipe
+from edgedistil.recipe.section import FORM
 
 
 @dataclass(frozen=True)
@@ -111,27 +112,32 @@ def _apply(raw: dict[str, Any], override: str) -> None:
             raise UsageError(f"'{parent}' is not a section", where=f"--set {override}")
         node = child
     node[last] = _read_yaml(value, f"--set {override}", numbered=False)
-    # A budget given on the command line replaces the recipe's, rather than joining it.
-    for one, other in (("parameters", "macs"), ("macs", "parameters")):
-        if parents == ["prune"] and last == one:
+    if parents == ["prune"] and last in BUDGETS:
+        # A budget given on the command line replaces the recipe's, rather than joining it.
+        for other in set(BUDGETS) - {last}:
             node.pop(other, None)
 
 
 def _usage_error(error: ValidationError, where: str) -> UsageError:
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    key = ".".join(path)
-    more = len(error.errors()) - 1
-    tail = f" (and {more} more)" if more else ""
+    errors = error.errors(include_url=False)
+    # A misspelt key is both unknown and missing: the first says more.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    tail = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
-        choices = list(_section_at(path[:-1]).model_fields)
-        return UsageError(f"unknown key '{key}'{tail}", where=where, cure=did_you_mean(path[-1], choices))
+        parents, last = _keys(first["loc"][:-1]), str(first["loc"][-1])
+        cure = did_you_mean(last, list(_section_at(parents).model_fields))
+        return UsageError(f"unknown key '{'.'.join([*parents, last])}'{tail}", where=where, cure=cure)
+    key = ".".join(_keys(first["loc"]))
     if first["type"] == "missing":
         return UsageError(f"the key '{key}' is missing{tail}", where=where, cure="add it; see 'edgedistil schema'")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list, BaseModel)) else f", not {_shown(first['input'])}"
     prefix = f"{key}: " if key else ""
     return UsageError(f"{prefix}{message[0].lower()}{message[1:]}{given}{tail}", where=where)
+
+
+def _keys(place: Sequence[str | int]) -> list[str]:
+    return [str(part) for part in place if not str(part).startswith(FORM)]
 
 
 def _shown(value: Any) -> str:
@@ -146,6 +152,8 @@ def _shown(value: Any) -> str:
 def _section_at(path: Sequence[str]) -> type[BaseModel]:
     model: type[BaseModel] = Recipe
     for part in path:
+        if part.isdecimal():
+            continue
         field = model.model_fields.get(part)
         inner = _model_in(field.annotation) if field else None
         if inner is None:
@@ -157,12 +165,7 @@ def _section_at(path: Sequence[str]) -> type[BaseModel]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        for part in typing.get_args(annotation):
-            found = _model_in(part)
-            if found:
-                return found
-    return None
+    return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
 
 
 def _recipes_beside(path: Path) -> str:

@@ -98,7 +98,7 @@ def test_the_splits_come_out_of_an_archive_within_an_archive(tmp_path: Path, mon
         assert label == ("positive" if int(text.split()[1]) % 2 else "negative")
 
 
-@pytest.mark.parametrize("content", [packed("something/else", b""), b"no archive"])
+@pytest.mark.parametrize("content", [packed("something/else", b""), b"no archive"], ids=["another file", "no archive"])
 def test_an_archive_that_holds_something_else_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ):

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.errors import EdgeDistilError, UsageError
-from edgedistil.tasks import get_task
+from edgedistil.tasks import get_task, score
 
 TASK = get_task("text-classification")
 
@@ -61,8 +62,11 @@ def test_probabilities_of_large_logits_do_not_overflow():
     np.testing.assert_allclose(TASK.probabilities(np.array([[1e4, 0.0]])), [[1.0, 0.0]])
 
 
-def test_the_largest_logit_is_the_prediction_and_the_share_of_right_ones_the_score():
-    predictions = TASK.decode(np.array([[0.1, 0.9], [2.0, -1.0], [0.0, 3.0], [5.0, 1.0]]))
-    assert predictions.tolist() == [1, 0, 1, 0]
-    assert predictions.dtype == np.int64
-    assert TASK.score(predictions, np.array([1, 0, 0, 0])) == 0.75
+def test_the_share_of_right_ones_is_the_score():
+    assert score(TASK, [1, 0, 1, 0], [1, 0, 0, 0]) == 0.75
+
+
+def test_predictions_and_references_go_by_the_examples_ids():
+    tokens = EvaluationSet([2, 3, 2, 3], [0, 2, 4], [1, 0], ["a", "b"])
+    assert TASK.predictions([0, 1], tokens, None, ["x", "y"]) == {"a": 0, "b": 1}
+    assert TASK.references(tokens, None, ["x", "y"]) == {"a": 1, "b": 0}

@@ -1,9 +1,14 @@
-"""What every source of examples gives: rows of text and label, by split, and a fingerprint."""
+"""What every source of examples gives: rows of what its task reads, by split, and a fingerprint."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.tasks.base import Column
 
 if TYPE_CHECKING:
     import datasets
@@ -14,14 +19,16 @@ class Rows:
     """One split as it was read.
 
     Attributes:
-        table: Columns `text` and `label`, both strings.
+        table: The task's columns under its names for them, such as `text` and `label`; memory-mapped.
         where: How an error names the split: its file or Hub id.
         first_row: Number that an error gives to row 0: 2 for a file with a header line.
+        group: Column whose values are never on two sides of a split, where the recipe names one.
     """
 
     table: datasets.Dataset
     where: str
     first_row: int = 1
+    group: str | None = None
 
 
 class Source(Protocol):
@@ -35,3 +42,48 @@ class Source(Protocol):
 
     def read(self) -> dict[str, Rows]:
         """Returns the splits: `train` always, `dev` and `test` where the source has them."""
+
+
+def choose_column(columns: list[str], wanted: str | list[str], key: str, path: Path | str) -> str:
+    """Returns the first wanted column that a table has.
+
+    Raises:
+        UsageError: When it has none of them.
+    """
+    names = [wanted] if isinstance(wanted, str) else wanted
+    for name in names:
+        if name in columns:
+            return name
+    raise UsageError(
+        f"no column '{' or '.join(names)}' ({key}); the file has: {', '.join(columns)}",
+        where=str(path),
+        cure=did_you_mean(names[0], columns),
+    )
+
+
+def select(
+    table: datasets.Dataset, columns: Sequence[Column], group: str | None, where: str, first_row: int = 1
+) -> Rows:
+    """Returns a table's rows with the task's columns alone, under its names for them.
+
+    Args:
+        table: As it was read.
+        columns: What the task reads.
+        group: The recipe's `data.group`.
+        where: How an error names the split.
+        first_row: Number that an error gives to row 0.
+
+    Raises:
+        UsageError: When a column is missing, or one is named for two purposes.
+    """
+    names = {choose_column(table.column_names, column.wanted, column.key, where): column for column in columns}
+    if len(names) < len(columns):
+        lost = next(column for column in columns if column not in names.values())
+        raise UsageError(f"{lost.key} names a column that another key names too", where=where, cure="name two columns")
+    renamed = {found: column.name for found, column in names.items()}
+    if group is not None:
+        renamed.setdefault(choose_column(table.column_names, group, "data.group", where), "group")
+    # First out of the way: a column may bear the name that another one gets.
+    table = table.select_columns(list(renamed)).rename_columns({name: f"_{name}" for name in renamed})
+    table = table.rename_columns({f"_{name}": new for name, new in renamed.items()})
+    return Rows(table, where, first_row, renamed[group] if group is not None else None)

@@ -1,31 +1,48 @@
-"""Local TSV, CSV, JSONL and Parquet files, read through `datasets` (memory-mapped Arrow)."""
+"""Local TSV, CSV, JSONL and Parquet files, read through `datasets` (memory-mapped Arrow), and two layouts of others."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from edgedistil.data.sources.base import Rows
-from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.data.sources.base import Rows, select
+from edgedistil.data.sources.lines import read_lines
+from edgedistil.data.sources.squad import is_squad, read_squad
+from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Data
+from edgedistil.tasks.base import Column
 
 if TYPE_CHECKING:
     import datasets
 
-_KINDS = {".tsv": "tsv", ".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_KINDS = {
+    ".tsv": "tsv",
+    ".csv": "csv",
+    ".jsonl": "json",
+    ".json": "json",
+    ".jsonl.gz": "json",
+    ".parquet": "parquet",
+    ".txt": "lines",
+}
 
 
 class FileSource:
-    """One file a split."""
+    """One file a split, and for lines of text another with their labels."""
 
-    def __init__(self, data: Data, workspace: Workspace, downloads: Path) -> None:
+    def __init__(self, data: Data, workspace: Workspace, downloads: Path, columns: Sequence[Column]) -> None:
         self._data = data
+        self._columns = columns
         self._cache = downloads.parent / "arrow"
         named = {"train": data.train, "dev": data.dev, "test": data.test}
         self._paths = {split: workspace.resolve(path) for split, path in named.items() if path}
+        labels = {"train": data.train_labels, "dev": data.dev_labels, "test": data.test_labels}
+        self._labels = {split: workspace.resolve(path) for split, path in labels.items() if path}
 
     def fingerprint(self) -> str:
         """Returns a hash of every file's bytes.
@@ -33,8 +50,8 @@ class FileSource:
         Raises:
             UsageError: When a file is missing or of an unknown kind.
         """
-        for path in self._paths.values():
-            if path.suffix not in _KINDS:
+        for path in [*self._paths.values(), *self._labels.values()]:
+            if kind_of(path) is None:
                 raise UsageError(
                     f"unknown kind of file '{path.suffix}'",
                     where=str(path),
@@ -42,7 +59,8 @@ class FileSource:
                 )
             if not path.is_file():
                 raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
-        return hash_value({split: hash_file(path) for split, path in self._paths.items()})
+        files = self._paths | {f"{split}_labels": path for split, path in self._labels.items()}
+        return hash_value({name: hash_file(path) for name, path in files.items()})
 
     def estimate_rows(self) -> dict[str, int]:
         """Returns about how many rows each file has: its lines, or its size over that of a usual row."""
@@ -50,24 +68,47 @@ class FileSource:
 
     def read(self) -> dict[str, Rows]:
         """Returns the splits that the recipe names."""
-        return {split: self._read_one(path) for split, path in self._paths.items()}
+        return {split: self._read_one(split, path) for split, path in self._paths.items()}
 
-    def _read_one(self, path: Path) -> Rows:
-        kind = _KINDS[path.suffix]
+    def _read_one(self, split: str, path: Path) -> Rows:
+        kind = kind_of(path) or ""
         if kind != "parquet":
             check_text_file(path)
-        table = _load(path, kind, self._cache)
-        text = choose_column(table.column_names, self._data.text, "data.text", path)
-        label = choose_column(table.column_names, self._data.label, "data.label", path)
-        table = table.select_columns([text, label]).rename_columns({text: "text", label: "label"})
-        return Rows(table, str(path), first_row=2 if kind in ("tsv", "csv") else 1)
+        if kind == "lines":
+            table = read_lines(path, self._labels_of(split, path), self._cache)
+        elif path.suffix == ".json" and is_squad(path):
+            table = read_squad(path, self._cache)
+        else:
+            table = load_table(path, kind, self._cache)
+        first_row = 2 if kind in ("tsv", "csv") else 1
+        return select(table, self._columns, self._data.group, str(path), first_row)
+
+    def _labels_of(self, split: str, path: Path) -> Path:
+        if split not in self._labels:
+            raise UsageError(
+                "lines of text come without labels",
+                where=str(path),
+                cure=f"name the file with a label a line: data.{split}_labels",
+            )
+        check_text_file(self._labels[split])
+        return self._labels[split]
+
+
+def kind_of(path: Path) -> str | None:
+    """Returns how a file is read, by its name; None for a kind that is not known."""
+    return _KINDS.get(".jsonl.gz" if path.name.endswith(".jsonl.gz") else path.suffix)
 
 
 def _about_rows(path: Path) -> int:
     if path.suffix == ".parquet":
         return path.stat().st_size // 64
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         return max(0, sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")) - 1)
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Opens a file that may be compressed."""
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def check_text_file(path: Path) -> None:
@@ -78,36 +119,37 @@ def check_text_file(path: Path) -> None:
     """
     if path.stat().st_size == 0:
         raise UsageError("the file is empty", where=str(path), cure="name a file with rows")
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
+    number = 0
+    try:
+        with open_bytes(path) as stream:
+            for line in stream:
+                number += 1
                 line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UsageError(
-                    f"not UTF-8 (byte 0x{line[error.start]:02x})",
-                    where=f"{path}:{number}",
-                    cure=f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}",
-                ) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"not UTF-8 (byte 0x{line[error.start]:02x})",
+            where=f"{path}:{number}",
+            cure=f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}",
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"cannot be unpacked ({error})",
+            where=f"{path}:{number + 1}",
+            cure="it is damaged or cut short: copy it again",
+        ) from None
 
 
-def choose_column(columns: list[str], wanted: str | list[str], key: str, path: Path | str) -> str:
-    """Returns the first wanted column that a table has.
+def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
+    """Returns a file's table, memory-mapped.
+
+    Args:
+        path: The file.
+        kind: `tsv`, `csv`, `json` or `parquet`.
+        cache: Where the Arrow file is kept.
 
     Raises:
-        UsageError: When it has none of them.
+        UsageError: When the file cannot be read as that.
     """
-    names = [wanted] if isinstance(wanted, str) else wanted
-    for name in names:
-        if name in columns:
-            return name
-    raise UsageError(
-        f"no column '{' or '.join(names)}' ({key}); the file has: {', '.join(columns)}",
-        where=str(path),
-        cure=did_you_mean(names[0], columns),
-    )
-
-
-def _load(path: Path, kind: str, cache: Path) -> datasets.Dataset:
     import datasets
 
     # A file that cannot be read is told below, once.

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edgedistil.data.sources.base import Rows
-from edgedistil.data.sources.files import choose_column
+from edgedistil.data.sources.base import Rows, select
 from edgedistil.errors import EdgeDistilError
 from edgedistil.hashing import hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Data
+from edgedistil.tasks.base import Column
+
+if TYPE_CHECKING:
+    import datasets
 
 
 class HubSource:
     """Splits of one data set on the Hub."""
 
-    def __init__(self, data: Data, workspace: Workspace, downloads: Path) -> None:
+    def __init__(self, data: Data, workspace: Workspace, downloads: Path, columns: Sequence[Column]) -> None:
         del workspace
         self._data = data
+        self._columns = columns
         self._cache = downloads / "hub"
 
     def fingerprint(self) -> str:
@@ -57,12 +63,29 @@ class HubSource:
                 where=where,
                 cure="check id, split and network, or use local files",
             ) from None
-        text = choose_column(table.column_names, self._data.text, "data.text", where)
-        label = choose_column(table.column_names, self._data.label, "data.label", where)
-        feature = table.features[label]
-        table = table.select_columns([text, label]).rename_columns({text: "text", label: "label"})
+        rows = select(table, self._columns, self._data.group, where)
+        return Rows(named_classes(rows.table), rows.where, rows.first_row, rows.group)
+
+
+def named_classes(table: datasets.Dataset) -> datasets.Dataset:
+    """Returns a table in which the numbers that its own features name are those names; -1, no label, is empty."""
+    import datasets
+
+    for column in ("label", "tags"):
+        feature = table.features.get(column)
+        inner: Any = getattr(feature, "feature", None)
+        number = datasets.Value("int64")
         if hasattr(feature, "names"):
-            names = feature.names
-            table = table.cast_column("label", datasets.Value("int64"))
-            table = table.map(lambda row: {"label": names[row["label"]] if row["label"] >= 0 else ""})
-        return Rows(table, where)
+            table = table.cast_column(column, number).map(_name_one, fn_kwargs={"names": feature.names})
+        elif hasattr(inner, "names"):
+            table = table.cast_column(column, datasets.Sequence(number))
+            table = table.map(_name_all, fn_kwargs={"names": inner.names})
+    return table
+
+
+def _name_one(row: dict[str, Any], names: list[str]) -> dict[str, str]:
+    return {"label": names[row["label"]] if row["label"] >= 0 else ""}
+
+
+def _name_all(row: dict[str, Any], names: list[str]) -> dict[str, list[str]]:
+    return {"tags": [names[tag] if tag >= 0 else "" for tag in row["tags"]]}

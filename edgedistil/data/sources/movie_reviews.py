@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistil.data.fetch import Pinned, fetch
@@ -16,6 +17,7 @@ from edgedistil.errors import EdgeDistilError
 from edgedistil.hashing import example_id, hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Data
+from edgedistil.tasks.base import Column
 
 ARCHIVE = Pinned(
     "vaderSentiment", "3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9", sdist=True
@@ -29,8 +31,8 @@ _SPLITS = {"train": 80, "dev": 10, "test": 10}
 class MovieReviews:
     """Rated sentences, split 80 / 10 / 10 by a hash of each text, the same on every machine."""
 
-    def __init__(self, data: Data, workspace: Workspace, downloads: Path) -> None:
-        del data, workspace
+    def __init__(self, data: Data, workspace: Workspace, downloads: Path, columns: Sequence[Column]) -> None:
+        del data, workspace, columns
         self._downloads = downloads
 
     def fingerprint(self) -> str:

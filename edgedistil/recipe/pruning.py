@@ -1,0 +1,113 @@
+"""A recipe's `prune`: what is removed, under which budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from edgedistil.recipe.distilling import Distil
+from edgedistil.recipe.section import Section, Share
+from edgedistil.recipe.shipping import FormatName
+from edgedistil.recipe.training import FineTune
+
+BUDGETS = ("parameters", "macs", "latency_ms", "speedup", "size_mb", "targets")
+"""The keys of `prune` that name how much may stay: one of them."""
+
+
+class GroupLassoTraining(FineTune):
+    """A training on the true labels under reweighted group lasso (Li et al. 2020, arXiv 2009.08065)."""
+
+    epochs: float = Field(default=1.0, gt=0.0, le=1000.0)
+    strength: float = Field(default=1e-3, gt=0.0)
+    """Weight of the penalty beside the loss."""
+    reweight_every: int = Field(default=200, ge=1)
+    """Steps between two updates of the groups' weights, 1 / (squared norm + epsilon)."""
+
+
+class Prune(Section):
+    """What is removed, under which budget. Name one budget."""
+
+    LATER: ClassVar[tuple[str, ...]] = (
+        "latency_ms",
+        "speedup",
+        "size_mb",
+        "targets",
+        "format",
+        "regroup",
+        "local_search",
+        "rearrange",
+        "rescale",
+        "lasso",
+    )
+
+    parameters: Share | None = None
+    """Share of the encoder's prunable parameters (heads and FFN) to keep; 0.5 removes half."""
+    macs: Share | None = None
+    """Share of the encoder's prunable multiply-accumulates, at the bench's sequence length, to keep."""
+    latency_ms: float | None = Field(default=None, gt=0.0)
+    """Median milliseconds of one text on the bench's device, at its threads and sequence length, in `format`."""
+    speedup: float | None = Field(default=None, ge=1.0)
+    """How many times faster than the unpruned student, on the bench's device, in `format`."""
+    size_mb: float | None = Field(default=None, gt=0.0)
+    """Size of the file in `format`, in megabytes (10^6 bytes)."""
+    targets: list[Annotated[float, Field(ge=1.0)]] | None = Field(default=None, min_length=1)
+    """Speedups to reach one after the other, each from the last and recovered: a family of models, or a gradual way
+    to the last. They rise."""
+    format: FormatName = "tflite-int8"
+    """The file that latency, speedup and size are of."""
+    score: str = "obs"
+    """How blocks are scored: `obs` (ZipLM's structured step on layer-wise Gram matrices), `fisher` (Kwon et al.),
+    `group_lasso` (Li et al.: a short training under reweighted group lasso) or `magnitude`."""
+    block: int = Field(default=32, ge=1, le=1024)
+    """FFN neurons a block: the tile that the target's kernels work in (16 or 32)."""
+    regroup: bool = False
+    """Make blocks of FFN neurons that matter equally, instead of neighbours."""
+    local_search: int = Field(default=0, ge=0, le=10_000)
+    """Candidates tried on calibration text around the dynamic programme's choice; 0 tries none."""
+    rearrange: bool = False
+    """Swap blocks of a layer where the interaction of their masks says so (Kwon et al.)."""
+    rescale: bool = False
+    """Scale the heads and neurons that stay by least squares on each layer's output (Kwon et al.)."""
+    lasso: GroupLassoTraining | None = None
+    """The training that `score: group_lasso` looks at."""
+    calibration_examples: int = Field(default=1024, ge=8)
+    """Training examples that the Gram matrices are made of."""
+    recover: Distil | None = Distil(epochs=2.0)
+    """Distillation after the removal; `null` leaves it out."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Prune:
+        named = [name for name in BUDGETS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(
+                "name one budget: 'parameters' or 'macs', a share above 0 and up to 1; "
+                "'latency_ms', 'speedup' or 'size_mb'; or 'targets', a list of speedups"
+            )
+        if self.targets is not None and list(self.targets) != sorted(set(self.targets)):
+            raise ValueError("targets must rise, such as [1.5, 2, 3]")
+        return self
+
+    @property
+    def budget(self) -> tuple[Literal["parameters", "macs", "latency_ms", "speedup", "size_mb"], float]:
+        """Returns the kind of budget and its amount; of `targets`, the last speedup."""
+        if self.targets is not None:
+            return "speedup", self.targets[-1]
+        if self.parameters is not None:
+            return "parameters", self.parameters
+        if self.macs is not None:
+            return "macs", self.macs
+        if self.latency_ms is not None:
+            return "latency_ms", self.latency_ms
+        if self.speedup is not None:
+            return "speedup", self.speedup
+        assert self.size_mb is not None  # noqa: S101 - the validator has seen to it
+        return "size_mb", self.size_mb
+
+    @property
+    def expected_share(self) -> float:
+        """Returns about how much of the encoder will be left, for estimates of time before anything is measured."""
+        kind, amount = self.budget
+        if kind in ("parameters", "macs"):
+            return amount
+        return 1.0 / amount if kind == "speedup" else 0.5

@@ -1,0 +1,112 @@
+"""Plain text to a token set, from every kind of file, and one line for each that cannot be used."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.data.tokens import load_tokeniser
+from edgedistil.data.unlabelled import load_unlabelled
+from edgedistil.errors import UsageError
+
+TEXTS = ["the film was fine", 'a dull story, "very" dull', "its plot"]
+
+
+def write(folder: Path, name: str) -> Path:
+    """Writes the texts, and one that is empty, as one kind of file."""
+    path = folder / name
+    texts = [*TEXTS[:2], " ", TEXTS[2]]
+    rows = "".join(json.dumps({"id": 1, "label": None, "text": text}) + "\n" for text in texts)
+    content = {
+        "a.txt": "\n".join(texts) + "\n",
+        "a.jsonl": rows,
+        "a.tsv": "id\ttext\n" + "".join(f"1\t{text}\n" for text in texts),
+        "a.csv": "text,id\n" + "".join('"{}",1\n'.format(text.replace('"', '""')) for text in texts),
+    }
+    if name == "a.parquet":
+        parquet.write_table(pa.table({"text": texts, "x": [1] * 4}), path)
+    elif name == "a.jsonl.gz":
+        path.write_bytes(gzip.compress(rows.encode()))
+    else:
+        path.write_text(content[name])
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.jsonl.gz", "a.tsv", "a.csv", "a.parquet"])
+def test_every_kind_of_file_gives_the_same_rows(teacher: Path, tmp_path: Path, name: str):
+    tokens = load_unlabelled(write(tmp_path, name), teacher, tmp_path / "out", 32)
+    tokeniser = load_tokeniser(teacher, 32)
+    assert [tokens.tokens(row).tolist() for row in range(len(tokens))] == [tokeniser.encode(text).ids for text in TEXTS]
+    assert tokens.labels.tolist() == [-1] * 3
+
+
+def loaded(teacher: Path, tmp_path: Path, text: str, **keys: object) -> EvaluationSet:
+    (tmp_path / "a.txt").write_text(text)
+    return load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 8, **keys)
+
+
+def test_a_long_text_is_cut_or_becomes_several_rows(teacher: Path, tmp_path: Path):
+    text = "film plot story scene score ending script acting\n"
+    assert loaded(teacher, tmp_path, text).lengths.tolist() == [8]
+    packed = loaded(teacher, tmp_path, text, pack=True)
+    assert packed.lengths.tolist() == [8, 4]
+    whole = load_tokeniser(teacher, 99).encode(text.strip()).ids
+    assert [token for row in range(2) for token in packed.tokens(row).tolist()[1:-1]] == whole[1:-1]
+    assert len(set(packed.ids.tolist())) == 1
+
+
+def test_labels_say_that_there_are_none(teacher: Path, tmp_path: Path):
+    assert np.isnan(loaded(teacher, tmp_path, "film\n", kind="value").labels).all()
+    tags = loaded(teacher, tmp_path, "film plot\n", kind="tags")
+    assert tags.labels.tolist() == [-100] * 4
+    assert tags.starts is not None
+    assert tags.starts.tolist() == [-1, 0, 5, -1]
+
+
+def test_only_so_many_texts_are_read(teacher: Path, tmp_path: Path):
+    assert len(loaded(teacher, tmp_path, "film\n" * 9, limit=4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.jsonl", '{"text": "a"}\n{"text": \n', "a.jsonl:2: not valid JSON ("),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"txt": "b"}\n',
+            "a.jsonl:2: has no text under the key 'text'; correct the row or the",
+        ),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: has no text under the key 'text'"),
+        (
+            "a.tsv",
+            "id\ttexts\n1\ta\n",
+            "a.tsv: no column 'text' (the column of text); the file has: id, texts; did you",
+        ),
+        ("a.csv", "id,text\n1,a\n2\n", "a.csv:3: the row has 1 columns, the header 2; complete the row or remove it"),
+        ("a.txt", "\n \n", "a.txt: no text in it; name a file with text"),
+        ("a.txt", "", "a.txt: the file is empty; name a file with rows"),
+        ("a.parquet", "x", "a.parquet: cannot read it as parquet ("),
+        ("a.xml", "x", "a.xml: unknown kind of file '.xml'; use .txt, .jsonl, .jsonl.gz, .tsv, .csv or .parquet"),
+        ("a.jsonl.gz", "x", "a.jsonl.gz:1: cannot be unpacked ("),
+        ("a.txt", None, "a.txt: no such file; correct the path of the unlabelled text"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(teacher: Path, tmp_path: Path, name: str, content: str, line: str):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError) as caught:
+        load_unlabelled(tmp_path / name, teacher, tmp_path / "out", 8)
+    assert caught.value.line().replace(f"{tmp_path}/", "").startswith(line)
+    assert "\n" not in caught.value.line()
+
+
+def test_questions_are_not_made_of_plain_text(teacher: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="unlabelled text has no questions"):
+        load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 8, kind="span")

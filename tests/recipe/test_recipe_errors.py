@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import pytest
+from small_recipe import BASE, changed, line_of
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (BASE + "studnt: {layers: 3}", "recipe: unknown key 'studnt'; did you mean 'student'?"),
+        (BASE + "student: {layer: 3}", "recipe: unknown key 'student.layer'; did you mean 'layers'?"),
+        (
+            BASE + "distil: {losses: {soft_target: 1}}",
+            "recipe: unknown key 'distil.losses.soft_target'; did you mean 'soft_targets'?",
+        ),
+        (
+            changed(prune={"parameters": 0.5, "recover": {"epoch": 1}}),
+            "recipe: unknown key 'prune.recover.epoch'; did you mean 'epochs'?",
+        ),
+        (
+            changed(teacher={"model": "t", "fine_tune": {"learning-rate": 1}}),
+            "recipe: unknown key 'teacher.fine_tune.learning-rate'; did you mean 'learning_rate'?",
+        ),
+        (changed(prune={"parameters": 0}), "recipe: prune.parameters: input should be greater than 0, not 0"),
+        (changed(prune={"macs": 1.5}), "recipe: prune.macs: input should be less than or equal to 1, not 1.5"),
+        (changed(prune={"parameters": float("nan")}), "recipe: prune.parameters: input should be"),
+        (changed(prune={"parameters": 0.5, "macs": 0.5}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
+        (changed(prune={}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
+        (
+            "name: small\nteacher: {model: t}",
+            "recipe: it has neither 'data' (a task's examples) nor 'general' (plain text to learn from)",
+        ),
+        (changed(teacher={}), "recipe: the key 'teacher.model' is missing; add it"),
+        ("data: {train: a}", "recipe: the key 'name' is missing (and 1 more); add it"),
+        (changed(teacher={"modl": "t"}), "recipe: unknown key 'teacher.modl' (and 1 more); did you mean 'model'?"),
+        (BASE + "number: 3", "recipe: unknown key 'number'; did you mean 'name'?"),
+        (changed(data={}), "recipe: data: source 'files' needs the key 'train'"),
+        (changed(data={"source": "hub"}), "recipe: data: source 'hub' needs the key 'hub_id'"),
+        (changed(teacher={"model": "pypi:a==1#b"}), "recipe: teacher: a 'pypi:' teacher needs the key 'sha256'"),
+        (BASE + "student: {layers: two}", "recipe: student.layers: input should be a valid integer"),
+        (BASE + "student: {layers: 2.5}", "recipe: student.layers: input should be a valid integer"),
+        (BASE + "student: 3", "recipe: student: input should be a valid dictionary or instance of Student, not 3"),
+        (changed(data={"train": 3}), "recipe: data.train: input should be a valid string, not 3"),
+        (
+            changed(data={"train": "a", "labels": [False, True]}),
+            "recipe: data.labels.0: input should be a valid string",
+        ),
+        (BASE + "export: {formats: [onnx-fp33]}", "recipe: export.formats.0: input should be 'onnx-fp32', 'onnx-int8'"),
+        (BASE + "export: {formats: []}", "recipe: export.formats: list should have at least 1 item"),
+        (BASE + "export: {sequence_lengths: [64, 32]}", "recipe: export: sequence_lengths must rise"),
+        (BASE + "max_length: 256", "recipe: max_length 256 is above the longest TFLite signature (128)"),
+        (BASE + "bench: {sequence_length: 256}", "recipe: bench.sequence_length 256 is above the longest of"),
+        (
+            BASE + "distil: {losses: {soft_targets: 0, hard_labels: 0, hidden_states: 0}}",
+            "recipe: distil.losses: every loss has weight 0",
+        ),
+        (BASE + "seed: -1", "recipe: seed: input should be greater than or equal to 0, not -1"),
+        (changed(name="Big Name"), "recipe: name: string should match pattern"),
+        (
+            BASE + "task: tagging",
+            "recipe: task: input should be 'text-classification', 'pair-classification', 'regression', 'token-classifi",
+        ),
+        (BASE + "joined_layers: 2", "recipe: joined_layers is an option of the token-classification task's head"),
+        (
+            BASE + "task: token-classification\njoined_layers: 7",
+            "recipe: joined_layers is 7, and the student has 6 layers",
+        ),
+        (changed(prune={"targets": [2, 1.5]}), "recipe: prune: targets must rise, such as [1.5, 2, 3]"),
+        (changed(prune={"speedup": 0.5}), "recipe: prune.speedup: input should be greater than or equal to 1, not 0.5"),
+        (changed(prune={"latency_ms": 2, "size_mb": 9}), "recipe: prune: name one budget: "),
+        (BASE + "general: {column: text}", "recipe: the key 'general.text' is missing; add it"),
+        (
+            BASE + "general: {text: a.txt, losses: {cosin: 1}}",
+            "recipe: unknown key 'general.losses.cosin'; did you mean 'cosine'?",
+        ),
+        (BASE + "1: 2", "recipe: 1: keys should be strings, not 1"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(text: str, line: str):
+    assert line_of(text).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("distil", "line"),
+    [
+        ("losses: {relations: often}", "losses.relations: input should be a valid number, unable to parse"),
+        ("losses: {relations: -1}", "losses.relations: input should be greater than or equal to 0, not -1"),
+        ("losses: {relations: .inf}", "losses.relations: input should be a finite number, not inf"),
+        ("losses: {relations: {start: 1}}", "the key 'distil.losses.relations.end' is missing; add it"),
+        (
+            "losses: {relations: {strt: 1, end: 0}}",
+            "unknown key 'distil.losses.relations.strt' (and 1 more); did you mean 'start'?",
+        ),
+        (
+            "losses: {relations: {start: 1, end: 0, shape: cubic}}",
+            "losses.relations.shape: input should be 'linear', 'cosine' or 'step', not 'cubic'",
+        ),
+        (
+            "losses: {relations: {start: 1, end: 0, from_share: 0.5, to_share: 0.5}}",
+            "losses.relations: from_share must be below to_share",
+        ),
+        ("layer_map: skp", "layer_map: input should be 'alternate', 'skip' or 'last', not 'skp'"),
+        ("layer_map: 3", "layer_map: input should be a valid list, not 3"),
+        ("layer_map: [[1, x]]", "layer_map.0.1: input should be a valid integer"),
+        ("stages: []", "stages: list should have at least 1 item"),
+        ("stages: [{losses: {cosine: 1}}]", "the key 'distil.stages.0.epochs' is missing; add it"),
+        ("stages: [{losses: {}, epochs: 1}]", "stages.0.losses: every loss has weight 0"),
+        (
+            "stages: [{losses: {cosine: 1}, epochs: 1}, {losses: {soft_target: 1}, epochs: 1}]",
+            "unknown key 'distil.stages.1.losses.soft_target'; did you mean 'soft_targets'?",
+        ),
+    ],
+)
+def test_a_wrong_loss_schedule_map_or_stage_is_named(distil: str, line: str):
+    expected = line if "key '" in line else f"distil.{line}"
+    assert line_of(f"{BASE}distil: {{{distil}}}").startswith(f"recipe: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (BASE + "student: {layers: 3", "recipe:5: not valid YAML (expected ',' or '}'"),
+        ("name: small\nseed: a: b\n", "recipe:2: not valid YAML (mapping values are not allowed here)"),
+        ("name: small\nstudent:\n\tlayers: 3\n", "recipe:3: not valid YAML (found character '\\t'"),
+        ("", "recipe: a recipe is a mapping of keys"),
+        ("- a\n- b\n", "recipe: a recipe is a mapping of keys"),
+        ("just words", "recipe: a recipe is a mapping of keys"),
+        ("name: !!python/object:os.system x", "recipe:1: not valid YAML (could not determine a constructor"),
+        ("name: 2020-99-99", "recipe: not valid YAML (month must be in 1..12)"),
+        ("seed: !!int x", "recipe: not valid YAML (invalid literal for int()"),
+        ("seed: !!float ''", "recipe: not valid YAML ("),
+        ("seed: !!bool x", "recipe: not valid YAML ("),
+        ("name: !!timestamp x", "recipe: not valid YAML ("),
+        ("[" * 3000, "recipe: not valid YAML (maximum recursion depth exceeded"),
+        ("name: \x00", "recipe: not valid YAML (unacceptable character #x0000"),
+    ],
+)
+def test_what_is_no_yaml_mapping_is_told_with_its_line(text: str, line: str):
+    assert line_of(text).startswith(line)
+
+
+def test_an_endless_value_is_told_in_short():
+    assert len(line_of(BASE + f"student: {{layers: {'x' * 5000}}}")) < 250
+    assert line_of(BASE + f"seed: 0x{'f' * 5000}").endswith("not a number that long")
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("prune", "--set 'prune' is not key=value; for example --set prune.parameters=0.4"),
+        ("=3", "--set '=3' is not key=value"),
+        ("name.x=3", "--set name.x=3: 'name' is not a section"),
+        ("student.layerz=2", "recipe: unknown key 'student.layerz'; did you mean 'layers'?"),
+        ("studnt.layers=2", "recipe: unknown key 'studnt'; did you mean 'student'?"),
+        ("prune.parameters=2", "recipe: prune.parameters: input should be less than or equal to 1, not 2"),
+        ("student.layers=[", "--set student.layers=[: not valid YAML"),
+        ("seed=2020-99-99", "--set seed=2020-99-99: not valid YAML (month"),
+        ("seed=!!int x", "--set seed=!!int x: not valid YAML (invalid literal"),
+        (".=3", "recipe: unknown key ''; choose one of: bench, data,"),
+    ],
+)
+def test_a_bad_override_is_named(override: str, line: str):
+    assert line_of(BASE, (override,)).startswith(line)
