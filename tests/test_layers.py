@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgedistil.errors import UsageError
-from edgedistil.layers import alternate_layers, mapped_states
+from edgedistil.layers import STRATEGIES, alternate_layers, initial_layers, mapped_states
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,30 @@ def test_a_student_that_cannot_be_taken_is_one_line(student: int):
     assert caught.value.line() == (
         f"a student of {student} layers cannot be taken from a teacher of 6; choose 1 to 6 layers"
     )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "layers"),
+    [
+        ("alternate", [1, 3, 5, 7, 9, 11]),
+        ("skip", [0, 2, 4, 6, 8, 10]),
+        ("last", [6, 7, 8, 9, 10, 11]),
+        ("first", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_where_a_student_starts(strategy: str, layers: list[int]) -> None:
+    assert initial_layers(strategy, 12, 6) == layers
+
+
+@given(st.sampled_from(sorted(STRATEGIES)), st.integers(1, 24), st.data())
+def test_every_strategy_names_other_layers_in_order(strategy: str, teacher: int, data: st.DataObject) -> None:
+    student = data.draw(st.integers(1, teacher))
+    layers = initial_layers(strategy, teacher, student)
+    assert len(layers) == student
+    assert layers == sorted(set(layers))
+    assert set(layers) <= set(range(teacher))
+
+
+def test_a_strategy_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(UsageError, match="no way to choose layers is called 'frist'; did you mean 'first'"):
+        initial_layers("frist", 6, 3)

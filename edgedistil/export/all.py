@@ -13,14 +13,16 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Parity
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.export.onnx import export_onnx
-from edgedistil.export.parity import ParityError, check_parity
+from edgedistil.export.parity import ParityError, check_parity, first_rows
 from edgedistil.export.quantise_onnx import quantise_onnx
 from edgedistil.export.quantise_tflite import quantise_tflite
 from edgedistil.export.tflite import export_tflite
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.progress import Progress, SilentProgress
 
 PARITY_EXAMPLES = 256
+PARITY_TOKENS = 16_384
+"""Long texts take long: fewer of them are compared."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class _Job:
-    model: EdgeBertForSequenceClassification
+    model: EdgeBertHeadModel
     sequence_lengths: Sequence[int]
     folder: Path
 
@@ -64,7 +66,7 @@ EXPORTERS: dict[str, Callable[[_Job], None]] = {
 
 
 def export_all(
-    model: EdgeBertForSequenceClassification,
+    model: EdgeBertHeadModel,
     formats: Sequence[str],
     sequence_lengths: Sequence[int],
     evaluation: EvaluationSet,
@@ -79,7 +81,8 @@ def export_all(
         formats: Keys of `EXPORTERS`.
         sequence_lengths: TFLite's signatures, in tokens.
         evaluation: Real text as token ids.
-        reference: The model's logits on it, [examples, labels].
+        reference: The model's logits on it, as `predict_logits` gives them: [rows, labels], or for tags and spans
+            [tokens, labels].
         folder: Where the files go, each at its format's usual path.
         progress: Where the bar is shown.
 
@@ -96,6 +99,7 @@ def export_all(
     needed = {*formats, *(_SOURCE[name] for name in formats if name in _SOURCE)}
     order = [name for name in EXPORTERS if name in needed]
     outcomes = []
+    reference = first_rows(reference, evaluation, PARITY_EXAMPLES, PARITY_TOKENS)
     with (progress or SilentProgress()).bar("exporting", 2 * len(order)) as bar:
         for name in order:
             bar.describe(f"making {FORMATS[name].title}")
@@ -103,7 +107,7 @@ def export_all(
             bar.advance()
             if name in formats:
                 bar.describe(f"checking {FORMATS[name].title}")
-                outcomes.append(_checked(job, name, evaluation, reference[:PARITY_EXAMPLES]))
+                outcomes.append(_checked(job, name, evaluation, reference))
             bar.advance()
     for name in needed.difference(formats):
         job.place(name).unlink()

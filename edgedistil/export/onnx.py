@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 
 from edgedistil.errors import require
-from edgedistil.export.form import LogitsOnly
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.export.form import LogitsOnly, output_names
+from edgedistil.models.modelling import EdgeBertHeadModel
 
 OPSET = 18
 INPUTS = ("input_ids", "attention_mask")
-OUTPUT = "logits"
 
 
-def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int = OPSET) -> None:
+def export_onnx(model: EdgeBertHeadModel, path: Path, opset: int = OPSET) -> None:
     """Writes a model as one ONNX file.
 
     The exporter is the tracing one. `optimum`'s knows no model with unequal layers. The graph of `dynamo=True` (which
@@ -33,7 +32,8 @@ def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int
     import onnx
 
     ids = torch.ones(2, 8, dtype=torch.int64)
-    axes = {name: {0: "batch", 1: "sequence"} for name in INPUTS} | {OUTPUT: {0: "batch"}}
+    tokens, outputs = {0: "batch", 1: "sequence"}, output_names(model.head)
+    axes = dict.fromkeys(INPUTS, tokens) | dict.fromkeys(outputs, {0: "batch"} if model.head == "sequence" else tokens)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
@@ -41,7 +41,7 @@ def export_onnx(model: EdgeBertForSequenceClassification, path: Path, opset: int
             (ids, torch.ones_like(ids)),
             str(path),
             input_names=list(INPUTS),
-            output_names=[OUTPUT],
+            output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=opset,
             do_constant_folding=True,

@@ -11,16 +11,18 @@ from pathlib import Path
 import torch
 
 from edgedistil.errors import require
-from edgedistil.export.form import LogitsOnly
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.export.form import LogitsOnly, output_names
+from edgedistil.models.modelling import EdgeBertHeadModel
 
 
 class _NamedLogits(LogitsOnly):
-    """Names the output, as a signature's caller wants it."""
+    """Names the outputs, as a signature's caller wants it."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
-        """Returns `logits` [1, labels]."""
-        return {"logits": super().forward(input_ids, attention_mask)}
+        """Returns the outputs of one text by name."""
+        found = super().forward(input_ids, attention_mask)
+        parts = found if isinstance(found, tuple) else (found,)
+        return dict(zip(output_names(self.model.head), parts, strict=True))
 
 
 def signature_name(length: int) -> str:
@@ -28,7 +30,7 @@ def signature_name(length: int) -> str:
     return f"length_{length}"
 
 
-def export_tflite(model: EdgeBertForSequenceClassification, path: Path, sequence_lengths: Sequence[int]) -> None:
+def export_tflite(model: EdgeBertHeadModel, path: Path, sequence_lengths: Sequence[int]) -> None:
     """Writes a model as one TFLite file with a signature `length_<n>` a length: batch 1, int32 in, float32 out.
 
     Args:

@@ -10,9 +10,12 @@ from transformers import PretrainedConfig
 _NOMINAL_LAYERS = 6
 _CLASSIFIER_ACTIVATIONS = ("relu", "tanh")
 
+HEADS = ("sequence", "token", "span", "masked-lm")
+PROBLEMS = ("classification", "regression")
+
 
 class EdgeBertConfig(PretrainedConfig):
-    """Sizes of an encoder whose layers may be unequal, with a classifier on its first token.
+    """Sizes of an encoder whose layers may be unequal, and of the head on it.
 
     Args:
         vocab_size: Rows of the word embedding.
@@ -30,6 +33,14 @@ class EdgeBertConfig(PretrainedConfig):
         classifier_activation: `relu` (DistilBERT) or `tanh` (BERT) between the two classifier Linears.
         pad_token_id: Id of the padding token.
         initializer_range: Standard deviation of fresh weights.
+        head: What answers: `sequence` once a text, `token` once a token, `span` with a start and an end a token,
+            `masked-lm` with a word of the vocabulary a token.
+        problem: Of the sequence head: `classification`, or `regression`, whose one logit is the value.
+        joined_layers: How many last layers' hidden states the token head reads, joined.
+        separator_token_id: Id of the token that ends a text. A model with token types then derives them: 0 up to and
+            including the first separator, 1 after it. None gives every token type 0.
+        drawn_head: Whether the head for masked words was drawn, as the checkpoint had none: nothing can be learnt
+            from what it answers.
         kwargs: `num_labels`, `id2label`, `label2id` and the rest of `PretrainedConfig`.
 
     Raises:
@@ -56,6 +67,11 @@ class EdgeBertConfig(PretrainedConfig):
         classifier_activation: str = "relu",
         pad_token_id: int = 0,
         initializer_range: float = 0.02,
+        head: str = "sequence",
+        problem: str = "classification",
+        joined_layers: int = 1,
+        separator_token_id: int | None = None,
+        drawn_head: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(pad_token_id=pad_token_id, **kwargs)
@@ -74,6 +90,11 @@ class EdgeBertConfig(PretrainedConfig):
         self.classifier_dropout = classifier_dropout
         self.classifier_activation = classifier_activation
         self.initializer_range = initializer_range
+        self.head = head
+        self.problem = problem
+        self.joined_layers = joined_layers
+        self.separator_token_id = separator_token_id
+        self.drawn_head = drawn_head
         self._check()
 
     def _check(self) -> None:
@@ -83,6 +104,13 @@ class EdgeBertConfig(PretrainedConfig):
             raise ValueError("sizes must not be negative, and hidden_size and head_size at least 1")
         if self.classifier_activation not in _CLASSIFIER_ACTIVATIONS:
             raise ValueError(f"classifier_activation must be one of {', '.join(_CLASSIFIER_ACTIVATIONS)}")
+        for name, known in (("head", HEADS), ("problem", PROBLEMS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}")
+        if not 1 <= self.joined_layers <= max(1, len(self.heads)):
+            raise ValueError(f"joined_layers is {self.joined_layers}, of {len(self.heads)} layers")
+        if self.joined_layers > 1 and self.head != "token":
+            raise ValueError("only the token head joins layers")
 
     @property
     def num_hidden_layers(self) -> int:

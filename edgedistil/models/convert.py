@@ -1,4 +1,4 @@
-"""From the checkpoints others make to our model, and back to theirs where its layers are equal."""
+"""From the checkpoints others make to our models, to DistilBERT's form, and to and from our own files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig, PretrainedConfig, PreTrainedModel
 
-from edgedistil.errors import EdgeDistilError, UsageError, did_you_mean
+from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.models.checkpoint import locate, read_config, read_weights
 from edgedistil.models.configuration import EdgeBertConfig
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
-from edgedistil.models.naming import MODEL_TYPES, modern_name, their_name
+from edgedistil.models.modelling import MODELS, EdgeBertHeadModel
+from edgedistil.models.naming import MODEL_TYPES, decoder_name, modern_name, stated_head, their_name
 
-_HEAD = ("pre_classifier.", "classifier.")
+_OUTPUTS = {"span": ("start", "end"), "regression": ("score",)}
 
 
-def _bert_sizes(config: BertConfig) -> dict[str, Any]:
+def _bert_sizes(config: BertConfig, head: str) -> dict[str, Any]:
     dropout = config.hidden_dropout_prob
+    classifier_dropout = dropout if config.classifier_dropout is None else config.classifier_dropout
     return {
         "heads": [config.num_attention_heads] * config.num_hidden_layers,
         "ffn": [config.intermediate_size] * config.num_hidden_layers,
@@ -33,12 +33,13 @@ def _bert_sizes(config: BertConfig) -> dict[str, Any]:
         "layer_norm_eps": config.layer_norm_eps,
         "dropout": dropout,
         "attention_dropout": config.attention_probs_dropout_prob,
-        "classifier_dropout": dropout if config.classifier_dropout is None else config.classifier_dropout,
+        "classifier_dropout": 0.0 if head == "span" else classifier_dropout,
         "classifier_activation": "tanh",
     }
 
 
-def _distilbert_sizes(config: DistilBertConfig) -> dict[str, Any]:
+def _distilbert_sizes(config: DistilBertConfig, head: str) -> dict[str, Any]:
+    dropouts = {"token": config.dropout, "span": config.qa_dropout}
     return {
         "heads": [config.n_heads] * config.n_layers,
         "ffn": [config.hidden_dim] * config.n_layers,
@@ -49,23 +50,47 @@ def _distilbert_sizes(config: DistilBertConfig) -> dict[str, Any]:
         "layer_norm_eps": 1e-12,
         "dropout": config.dropout,
         "attention_dropout": config.attention_dropout,
-        "classifier_dropout": config.seq_classif_dropout,
+        "classifier_dropout": dropouts.get(head, config.seq_classif_dropout),
         "classifier_activation": "relu",
     }
 
 
-def config_from(theirs: Mapping[str, Any], where: str, labels: Sequence[str] | None = None) -> EdgeBertConfig:
+def head_of(theirs: Mapping[str, Any]) -> str | None:
+    """Returns the head that a `config.json` says its checkpoint has; None where it says nothing, or has none."""
+    if theirs.get("model_type") == EdgeBertConfig.model_type:
+        return str(theirs.get("head", "sequence"))
+    return stated_head(theirs.get("architectures"))
+
+
+def problem_of(theirs: Mapping[str, Any]) -> str:
+    """Returns `regression` for a checkpoint whose sequence head gives a value, else `classification`."""
+    if theirs.get("model_type") == EdgeBertConfig.model_type:
+        return str(theirs.get("problem", "classification"))
+    one_value = head_of(theirs) == "sequence" and len(theirs.get("id2label") or (0, 1)) == 1
+    return "regression" if theirs.get("problem_type") == "regression" or one_value else "classification"
+
+
+def config_from(
+    theirs: Mapping[str, Any],
+    where: str,
+    labels: Sequence[str] | None = None,
+    head: str | None = None,
+    problem: str | None = None,
+) -> EdgeBertConfig:
     """Returns our configuration for a checkpoint's.
 
     Args:
         theirs: A `config.json` of type `bert`, `distilbert` or our own.
         where: The checkpoint, for messages.
-        labels: Names of the classes, in the order of the logits; the checkpoint's own by default.
+        labels: Names of the outputs, in the order of the logits; the checkpoint's own by default.
+        head: The head wanted; the checkpoint's own by default, `sequence` where it says nothing.
+        problem: `classification` or `regression`; the checkpoint's own by default.
 
     Raises:
         UsageError: When the model is of another type or uses what we have not got.
     """
     kind = str(theirs.get("model_type"))
+    head = head or head_of(theirs) or "sequence"
     if kind == EdgeBertConfig.model_type:
         config = EdgeBertConfig.from_dict(dict(theirs))
     elif kind not in MODEL_TYPES:
@@ -74,31 +99,69 @@ def config_from(theirs: Mapping[str, Any], where: str, labels: Sequence[str] | N
         source: PretrainedConfig = (BertConfig if kind == "bert" else DistilBertConfig).from_dict(dict(theirs))
         if theirs.get("position_embedding_type", "absolute") != "absolute" or theirs.get("is_decoder"):
             raise UsageError("only encoders with absolute positions are supported", where=where)
-        sizes = _bert_sizes(source) if kind == "bert" else _distilbert_sizes(source)
+        sizes = _bert_sizes(source, head) if kind == "bert" else _distilbert_sizes(source, head)
         shared = ("vocab_size", "max_position_embeddings", "pad_token_id", "initializer_range")
         config = EdgeBertConfig(
-            **sizes, **{key: getattr(source, key) for key in shared}, id2label=dict(source.id2label)
+            **sizes,
+            **{key: getattr(source, key) for key in shared},
+            id2label=dict(source.id2label),
+            separator_token_id=theirs.get("separator_token_id"),
         )
-    if labels is not None:
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: number for number, label in enumerate(labels)}
+    config.head = head
+    config.problem = problem or (problem_of(theirs) if head == "sequence" else "classification")
+    config.joined_layers = config.joined_layers if head == "token" else 1
+    return _named(config, labels)
+
+
+def _named(config: EdgeBertConfig, labels: Sequence[str] | None) -> EdgeBertConfig:
+    """Gives the outputs their names: those wanted, or where none are, those that a head of this kind must have."""
+    if config.head == "masked-lm":
+        return config
+    fixed = _OUTPUTS.get("span" if config.head == "span" else config.problem)
+    names = labels if labels is not None else fixed if fixed and config.num_labels != len(fixed) else None
+    if names is not None:
+        config.id2label = dict(enumerate(names))
+        config.label2id = {label: number for number, label in enumerate(names)}
     return config
 
 
-def _ours(weights: Mapping[str, Tensor], keys: Sequence[str], kind: str) -> dict[str, Tensor]:
+def _ours(weights: Mapping[str, Tensor], model: EdgeBertHeadModel, kind: str, where: str) -> dict[str, Tensor]:
+    keys = list(model.state_dict())
     if kind == EdgeBertConfig.model_type:
         return {key: weights[key] for key in keys if key in weights}
     modern = {modern_name(key, kind): value for key, value in weights.items()}
-    named = {key: their_name(key, kind) for key in keys}
-    return {key: modern[name] for key, name in named.items() if name in modern}
+    named = {key: their_name(key, kind, model.head) for key in keys}
+    found = {key: modern[name] for key, name in named.items() if name in modern}
+    decoder = modern.get(decoder_name(kind))
+    if model.head == "masked-lm" and decoder is not None:
+        words = found.get("encoder.embeddings.word.weight")
+        if words is None or not torch.equal(decoder, words):
+            raise UsageError(
+                "its decoder is not tied to the word embedding",
+                where=where,
+                cure="use a checkpoint with tie_word_embeddings",
+            )
+    return found
 
 
-def _fill(model: EdgeBertForSequenceClassification, found: dict[str, Tensor], where: str) -> None:
-    """Copies tensors into a model; only the classifier may be missing, or be made for other labels."""
+def _fitting(model: EdgeBertHeadModel, found: dict[str, Tensor], stated: str | None) -> dict[str, Tensor]:
+    """Returns the tensors to copy: a head made for another task or other labels is left out, to be drawn afresh."""
     wanted = model.state_dict()
+    if stated not in (None, model.head):
+        # BERT's pooler is of the encoder: every checkpoint's is as good a start.
+        found = {key: value for key, value in found.items() if key.startswith(("encoder.", "pre_classifier."))}
     if "classifier.weight" in found and found["classifier.weight"].shape != wanted["classifier.weight"].shape:
         found = {key: value for key, value in found.items() if not key.startswith("classifier.")}
-    missing = sorted(key for key in wanted if key not in found and not key.startswith(_HEAD))
+    if model.head == "masked-lm" and any(key not in found for key in wanted):
+        found = {key: value for key, value in found.items() if key.startswith("encoder.")}
+        model.config.drawn_head = True
+    return found
+
+
+def _fill(model: EdgeBertHeadModel, found: dict[str, Tensor], where: str) -> None:
+    """Copies tensors into a model; only its head may be missing."""
+    wanted = model.state_dict()
+    missing = sorted(key for key in wanted if key not in found and key.startswith("encoder."))
     if missing:
         raise UsageError(
             f"the checkpoint lacks {len(missing)} tensors, {missing[0]} first",
@@ -116,164 +179,78 @@ def _fill(model: EdgeBertForSequenceClassification, found: dict[str, Tensor], wh
 
 
 def from_checkpoint(
-    source: str | Path | PreTrainedModel, labels: Sequence[str] | None = None
-) -> EdgeBertForSequenceClassification:
-    """Returns a `bert`, `distilbert` or own checkpoint as our model, in fp32 and in eval mode.
-
-    What a checkpoint has no tensors for (pooler, classifier) is drawn fresh from torch's global generator.
+    source: str | Path | PreTrainedModel,
+    labels: Sequence[str] | None = None,
+    head: str | None = None,
+    problem: str | None = None,
+    separator_token_id: int | None = None,
+    joined_layers: int | None = None,
+) -> EdgeBertHeadModel:
+    """Returns our model with a checkpoint's weights, in fp32, in eval mode, on the CPU.
 
     Args:
-        source: A checkpoint's folder, a model id on the hub, or a model in memory.
-        labels: Names of the classes, in the order of the logits; the checkpoint's own by default. With
-            another number of them than the checkpoint's classifier has, that classifier is drawn afresh.
+        source: A folder, an id on the model hub, or a loaded `transformers` model: `bert`, `distilbert` or our own.
+        labels: Names of the outputs, in the order of the logits; the checkpoint's own by default. A head for another
+            task, or another number of outputs, is drawn afresh.
+        head: A key of `MODELS`; the checkpoint's own by default, `sequence` where it says nothing.
+        problem: Of the sequence head, `classification` or `regression`; the checkpoint's own by default.
+        separator_token_id: Where given, token types follow from this separator.
+        joined_layers: Last layers that the token head reads; the checkpoint's own by default.
+
+    Returns:
+        The class of `MODELS` for the head. For `masked-lm`, `config.drawn_head` tells that the checkpoint had no
+        such head.
 
     Raises:
         UsageError: When the checkpoint cannot be found, read or expressed.
     """
     if isinstance(source, PreTrainedModel):
         where = type(source).__name__
-        theirs, weights = (
-            source.config.to_dict(),
-            {k: v.detach().float() for k, v in source.state_dict().items()},
-        )
+        theirs = {**source.config.to_dict(), "architectures": [where]}
+        weights = {key: value.detach().float() for key, value in source.state_dict().items()}
     else:
         folder = locate(source)
         where = str(source)
         theirs, weights = read_config(folder), read_weights(folder)
-    model = EdgeBertForSequenceClassification(config_from(theirs, where, labels))
-    keys = list(model.state_dict())
-    _fill(model, _ours(weights, keys, str(theirs["model_type"])), where)
+    config = config_from(theirs, where, labels, head, problem)
+    config.separator_token_id = config.separator_token_id if separator_token_id is None else separator_token_id
+    config.joined_layers = joined_layers or config.joined_layers
+    if config.joined_layers > config.num_hidden_layers:
+        raise UsageError(
+            f"{config.joined_layers} layers cannot be joined, the model has {config.num_hidden_layers}",
+            where=where,
+            cure=f"join 1 to {config.num_hidden_layers}",
+        )
+    model = MODELS[config.head](config)
+    _fill(model, _fitting(model, _ours(weights, model, str(theirs["model_type"]), where), head_of(theirs)), where)
     return model.eval()
 
 
-def has_classifier(source: str | Path) -> bool:
-    """Tells whether a checkpoint was fine-tuned: it stores a sequence classifier.
-
-    Raises:
-        UsageError: When the checkpoint cannot be found or read.
-    """
-    return "classifier.weight" in read_weights(locate(source))
-
-
-def distilbert_style(model: EdgeBertForSequenceClassification) -> EdgeBertForSequenceClassification:
+def distilbert_style(model: EdgeBertHeadModel) -> EdgeBertHeadModel:
     """Returns a copy without token types and with DistilBERT's classifier, so that it can save as one.
 
-    Token type 0 is added to every position embedding, which is exact for single texts. The classifier's ReLU
-    stands where BERT's pooler has tanh; it starts from the same weights but must be trained again.
+    Token type 0 is added to every position embedding, which is exact for single texts; a second text is then told
+    by its separator alone, and the copy must be trained again. So must a classifier of texts: its ReLU stands where
+    BERT's pooler has tanh.
     """
     config = copy.deepcopy(model.config)
-    config.type_vocab_size, config.classifier_activation = 0, "relu"
+    config.type_vocab_size, config.classifier_activation, config.separator_token_id = 0, "relu", None
     weights = dict(model.state_dict())
     types = weights.pop("encoder.embeddings.token_type.weight", None)
     if types is not None:
         weights["encoder.embeddings.position.weight"] = weights["encoder.embeddings.position.weight"] + types[0]
-    student = EdgeBertForSequenceClassification(config)
+    student = type(model)(config)
     student.load_state_dict(weights)
     return student.train(model.training)
 
 
-def _plain_type(config: EdgeBertConfig) -> str | None:
-    styles = {(True, "tanh"): "bert", (False, "relu"): "distilbert"}
-    return styles.get((config.type_vocab_size > 0, config.classifier_activation))
-
-
-def is_uniform(config: EdgeBertConfig) -> bool:
-    """Tells whether `bert` or `distilbert` can express a model: equal FFN widths and no head removed."""
-    full = config.num_attention_heads
-    return (
-        full * config.head_size == config.hidden_size
-        and set(config.heads) == {full}
-        and len(set(config.ffn)) == 1
-        and config.ffn[0] > 0
-        and (config.type_vocab_size > 0 or config.layer_norm_eps == 1e-12)
-        and _plain_type(config) is not None
-    )
-
-
-def _plain_config(config: EdgeBertConfig) -> PretrainedConfig:
-    """The nearest `bert` or `distilbert` configuration, with the widths of the widest layer."""
-    shared = {key: getattr(config, key) for key in ("vocab_size", "max_position_embeddings", "pad_token_id")}
-    shared |= {"initializer_range": config.initializer_range, "id2label": dict(config.id2label)}
-    layers, heads, ffn = config.num_hidden_layers, config.num_attention_heads, max(config.ffn)
-    if config.type_vocab_size:
-        return BertConfig(
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=ffn,
-            hidden_size=config.hidden_size,
-            type_vocab_size=config.type_vocab_size,
-            hidden_act=config.activation,
-            layer_norm_eps=config.layer_norm_eps,
-            hidden_dropout_prob=config.dropout,
-            attention_probs_dropout_prob=config.attention_dropout,
-            classifier_dropout=config.classifier_dropout,
-            **shared,
-        )
-    return DistilBertConfig(
-        n_layers=layers,
-        n_heads=heads,
-        hidden_dim=ffn,
-        dim=config.hidden_size,
-        activation=config.activation,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        seq_classif_dropout=config.classifier_dropout,
-        **shared,
-    )
-
-
-def root_config(model: EdgeBertForSequenceClassification) -> dict[str, Any]:
-    """Returns the `config.json` of a bundle's root: a `model_type` others know, labels and nominal sizes.
-
-    For a model with unequal layers the heads are those of an unpruned layer and the FFN width that of the
-    widest, for clients of the exported files; the model's own weights do not load with it.
-    """
-    plain = _plain_config(model.config)
-    architecture = {
-        "bert": "BertForSequenceClassification",
-        "distilbert": "DistilBertForSequenceClassification",
-    }
-    plain.architectures = [architecture[plain.model_type]]
-    plain.problem_type = "single_label_classification"
-    return {**plain.to_diff_dict(), "dtype": "float32"}
-
-
-def to_plain(model: EdgeBertForSequenceClassification) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Returns a uniform model's configuration and tensors as `distilbert` (no token types, ReLU) or `bert`.
-
-    Raises:
-        EdgeDistilError: When those cannot express the model.
-    """
-    if not is_uniform(model.config):
-        raise EdgeDistilError("a model with unequal layers cannot be saved as bert or distilbert")
-    config = root_config(model)
-    kind = str(config["model_type"])
-    return config, {their_name(key, kind): value.contiguous() for key, value in model.state_dict().items()}
-
-
-def save_plain(model: EdgeBertForSequenceClassification, folder: Path) -> None:
-    """Writes a uniform model so that `transformers` loads it with no help from us.
-
-    Raises:
-        EdgeDistilError: When `bert` and `distilbert` cannot express the model.
-    """
-    config, weights = to_plain(model)
-    folder.mkdir(parents=True, exist_ok=True)
-    _plain_config(model.config).from_dict(config).to_json_file(folder / "config.json")
-    save_file(
-        {key: value.detach().cpu() for key, value in weights.items()},
-        folder / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-
-
-def save_model(model: EdgeBertForSequenceClassification, folder: Path) -> None:
+def save_model(model: EdgeBertHeadModel, folder: Path) -> None:
     """Writes a model with its own configuration: `config.json` and `model.safetensors`."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder, safe_serialization=True)
 
 
-def load_model(folder: Path) -> EdgeBertForSequenceClassification:
+def load_model(folder: Path) -> EdgeBertHeadModel:
     """Returns a model written by `save_model` or `save_plain`, in fp32 and in eval mode, on the CPU.
 
     Raises:

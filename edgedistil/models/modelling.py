@@ -1,7 +1,8 @@
-"""The encoder and its sequence classifier, in plain operations that every exporter takes."""
+"""The models: the encoder under a head for texts, for tokens, for an answer's span, or for masked words."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,201 +11,67 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
-    PreTrainedModel,
+    AutoModelForTokenClassification,
 )
 from transformers.activations import ACT2FN
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.utils import ModelOutput
 
 from edgedistil.models.configuration import EdgeBertConfig
+from edgedistil.models.encoder import Bias, EdgeBertModel, EdgeBertPreTrainedModel, EncoderOutput, Projection
 
-# Finite, so that a row of padding alone gives no NaN; large enough that exp() of it is exactly 0 in fp32,
-# small enough that int8 calibration and fp16 are not blown up by it.
-MASKED_SCORE = -1e4
-
-
-class Bias(nn.Module):
-    """What is left of a sublayer without heads or neurons: the bias of its last Linear."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(size))
-
-    def forward(self) -> Tensor:
-        """Returns the bias, [size], to be broadcast over batch and sequence."""
-        return self.bias
+IGNORED = -100
 
 
-class Embeddings(nn.Module):
-    """Word, position and, where the model has them, token type embeddings (Devlin et al. 2019, figure 2)."""
+@dataclass
+class EdgeBertOutput(ModelOutput):
+    """What a model with a head gives.
 
-    def __init__(self, config: EdgeBertConfig) -> None:
-        super().__init__()
-        self.word = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
-        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        if config.type_vocab_size:
-            self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.has_types = config.type_vocab_size > 0
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
+    Attributes:
+        loss: A scalar, where labels were given.
+        logits: [batch, labels] of the sequence head; [batch, sequence, labels] of the token head;
+            [batch, sequence, 2], start and end, of the span head; [batch, sequence, vocabulary] of the head for
+            masked words, or [positions, vocabulary] where positions were named.
+        hidden_states: The embeddings' output and every layer's, [batch, sequence, hidden], where asked for.
+        projections: Every layer's queries, keys and values, each [batch, sequence, heads * head_size], before
+            scaling, where asked for.
+    """
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Returns hidden states [batch, sequence, hidden] of token ids [batch, sequence] (int32 or int64)."""
-        hidden = self.word(input_ids) + self.position.weight[: input_ids.shape[1]]
-        if self.has_types:
-            types = self.token_type.weight[0] if token_type_ids is None else self.token_type(token_type_ids)
-            hidden = hidden + types
-        elif token_type_ids is not None:
-            raise ValueError("this model has no token types (type_vocab_size is 0)")
-        return self.dropout(self.norm(hidden))
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    projections: tuple[Projection, ...] | None = None
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention with any number of heads (Vaswani et al. 2017, section 3.2)."""
+class EdgeBertHeadModel(EdgeBertPreTrainedModel):
+    """What all heads share: the encoder under `.encoder`, and the way through it.
 
-    def __init__(self, config: EdgeBertConfig, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.head_size = config.head_size
-        self.dropout = config.attention_dropout
-        width = heads * config.head_size
-        if heads:
-            self.query = nn.Linear(config.hidden_size, width)
-            self.key = nn.Linear(config.hidden_size, width)
-            self.value = nn.Linear(config.hidden_size, width)
-        self.output = nn.Linear(width, config.hidden_size) if heads else Bias(config.hidden_size)
+    Attributes:
+        head: The head's name in the configuration.
+    """
 
-    def _split(self, hidden: Tensor) -> Tensor:
-        batch, length = hidden.shape[0], hidden.shape[1]
-        return hidden.view(batch, length, self.heads, self.head_size).transpose(1, 2)
-
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Returns the sublayer's output, before residual and norm.
-
-        Args:
-            hidden: Hidden states, [batch, sequence, hidden].
-            mask: What is added to the scores, [batch, 1, 1, sequence], or None for no padding.
-        """
-        if not self.heads:
-            return self.output()
-        query, key, value = (self._split(part(hidden)) for part in (self.query, self.key, self.value))
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if mask is None else mask.to(query.dtype),
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        return self.output(mixed.transpose(1, 2).flatten(2))
-
-
-class FeedForward(nn.Module):
-    """The position-wise network with any number of neurons (Vaswani et al. 2017, section 3.3)."""
-
-    def __init__(self, config: EdgeBertConfig, neurons: int) -> None:
-        super().__init__()
-        self.neurons = neurons
-        if neurons:
-            self.up = nn.Linear(config.hidden_size, neurons)
-            self.activation = ACT2FN[config.activation]
-        self.down = nn.Linear(neurons, config.hidden_size) if neurons else Bias(config.hidden_size)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Returns the sublayer's output, before residual and norm, [batch, sequence, hidden]."""
-        return self.down(self.activation(self.up(hidden))) if self.neurons else self.down()
-
-
-class Layer(nn.Module):
-    """One post-norm encoder layer: attention, residual, norm, FFN, residual, norm."""
-
-    def __init__(self, config: EdgeBertConfig, heads: int, neurons: int) -> None:
-        super().__init__()
-        self.attention = Attention(config, heads)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.ffn = FeedForward(config, neurons)
-        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Returns the layer's hidden states, [batch, sequence, hidden]."""
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask)))
-        return self.output_norm(hidden + self.dropout(self.ffn(hidden)))
-
-
-class EdgeBertPreTrainedModel(PreTrainedModel):
-    """Ties the models to their configuration and says how fresh weights are drawn."""
-
-    config_class = EdgeBertConfig
-    base_model_prefix = "encoder"
-    _supports_sdpa = True
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=self.config.initializer_range)
-        if isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-        if isinstance(module, (nn.Linear, nn.LayerNorm, Bias)) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
-            with torch.no_grad():
-                module.weight[module.padding_idx].zero_()
-
-
-class EdgeBertModel(EdgeBertPreTrainedModel):
-    """The encoder: embeddings and layers."""
+    head: str
 
     def __init__(self, config: EdgeBertConfig) -> None:
-        super().__init__(config)
-        self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(
-            Layer(config, heads, neurons) for heads, neurons in zip(config.heads, config.ffn, strict=True)
-        )
-        self.post_init()
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Returns the word embedding."""
-        return self.embeddings.word
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        output_hidden_states: bool = False,
-    ) -> BaseModelOutput:
-        """Encodes token ids.
-
-        Args:
-            input_ids: Token ids, [batch, sequence], int32 or int64.
-            attention_mask: 1 for a token and 0 for padding, [batch, sequence].
-            token_type_ids: Token types, [batch, sequence]; all 0 by default. Only for a model that has types.
-            output_hidden_states: Also return the embeddings' output and every layer's.
-
-        Returns:
-            `last_hidden_state` [batch, sequence, hidden] and `hidden_states`, a tuple of layers + 1 such
-            tensors or None.
-        """
-        hidden = self.embeddings(input_ids, token_type_ids)
-        mask = None
-        if attention_mask is not None:
-            mask = (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * MASKED_SCORE
-        states = [hidden]
-        for layer in self.layers:
-            hidden = layer(hidden, mask)
-            states.append(hidden)
-        return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)
-
-
-class EdgeBertForSequenceClassification(EdgeBertPreTrainedModel):
-    """The encoder with two Linears on its first token: DistilBERT's head, or BERT's pooler and classifier."""
-
-    def __init__(self, config: EdgeBertConfig) -> None:
+        config.head = self.head
         super().__init__(config)
         self.encoder = EdgeBertModel(config)
-        self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.build_head(config)
         self.post_init()
+
+    def build_head(self, config: EdgeBertConfig) -> None:
+        """Makes the modules above the encoder."""
+        raise NotImplementedError
+
+    def answer(self, encoded: EncoderOutput, positions: Tensor | None) -> Tensor:
+        """Returns logits for what the encoder gives."""
+        raise NotImplementedError
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the mean loss of logits against labels."""
+        raise NotImplementedError
 
     def forward(
         self,
@@ -212,35 +79,160 @@ class EdgeBertForSequenceClassification(EdgeBertPreTrainedModel):
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         output_hidden_states: bool = False,
+        output_projections: bool = False,
         token_type_ids: Tensor | None = None,
-    ) -> SequenceClassifierOutput:
-        """Classifies token ids.
+        positions: Tensor | None = None,
+    ) -> EdgeBertOutput:
+        """Answers token ids.
 
         Args:
             input_ids: Token ids, [batch, sequence], int32 or int64.
             attention_mask: 1 for a token and 0 for padding, [batch, sequence].
-            labels: Right classes, [batch], int64; gives `loss`, their mean cross-entropy.
+            labels: What is right, for `loss`: classes [batch], values [batch], tags or words [batch, sequence] with
+                -100 where none counts, or first and last token [batch, 2].
             output_hidden_states: Also return the embeddings' output and every layer's.
-            token_type_ids: Token types, [batch, sequence]; only for a model that has types.
-
-        Returns:
-            `logits` [batch, labels], `loss` (a scalar, or None) and `hidden_states` (a tuple of layers + 1
-            tensors [batch, sequence, hidden], or None).
+            output_projections: Also return every layer's queries, keys and values.
+            token_type_ids: Token types, [batch, sequence], in place of those that follow from the separators.
+            positions: Only for the head for masked words: which logits are wanted, bool [batch, sequence].
         """
-        encoded = self.encoder(input_ids, attention_mask, token_type_ids, output_hidden_states)
+        # Not passed on for its own sake: the joined token head reads several layers.
+        states = output_hidden_states or self.config.joined_layers > 1
+        encoded = self.encoder(input_ids, attention_mask, token_type_ids, states, output_projections)
+        logits = self.answer(encoded, positions)
+        return EdgeBertOutput(
+            loss=None if labels is None else self.loss_of(logits.float(), labels),
+            logits=logits,
+            hidden_states=encoded.hidden_states if output_hidden_states else None,
+            projections=encoded.projections,
+        )
+
+
+class EdgeBertForSequenceClassification(EdgeBertHeadModel):
+    """Two Linears on the first token: DistilBERT's head, or BERT's pooler and classifier; a class, or one value."""
+
+    head = "sequence"
+
+    def build_head(self, config: EdgeBertConfig) -> None:
+        """Makes the two Linears."""
+        self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+    def answer(self, encoded: EncoderOutput, positions: Tensor | None) -> Tensor:
+        """Returns logits [batch, labels]; one a text where the problem is regression."""
+        del positions
+        assert encoded.last_hidden_state is not None  # noqa: S101 - an encoder always gives it
         pooled = self.pre_classifier(encoded.last_hidden_state[:, 0])
         pooled = torch.relu(pooled) if self.config.classifier_activation == "relu" else torch.tanh(pooled)
-        logits = self.classifier(self.dropout(pooled))
-        loss = None if labels is None else F.cross_entropy(logits.float(), labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy, or the squared error of values."""
+        if self.config.problem == "regression":
+            return F.mse_loss(logits[:, 0], labels.float())
+        return F.cross_entropy(logits, labels)
+
+
+class EdgeBertForTokenClassification(EdgeBertHeadModel):
+    """A Linear on every token's last hidden state, or on those of the last layers joined.
+
+    Joined layers are the multi-depth model of HLE-UPC (Palliser-Sans and Rial-Farras 2021, arXiv 2104.00639).
+    """
+
+    head = "token"
+
+    def build_head(self, config: EdgeBertConfig) -> None:
+        """Makes the Linear."""
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.joined_layers * config.hidden_size, config.num_labels)
+
+    def answer(self, encoded: EncoderOutput, positions: Tensor | None) -> Tensor:
+        """Returns logits [batch, sequence, labels]."""
+        del positions
+        hidden = encoded.last_hidden_state
+        if self.config.joined_layers > 1:
+            assert encoded.hidden_states is not None  # noqa: S101 - forward asked for them
+            hidden = torch.cat(encoded.hidden_states[-self.config.joined_layers :], dim=-1)
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy of the tokens that are labelled."""
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+class EdgeBertForQuestionAnswering(EdgeBertHeadModel):
+    """A Linear that gives every token a logit for being an answer's first, and one for being its last."""
+
+    head = "span"
+
+    def build_head(self, config: EdgeBertConfig) -> None:
+        """Makes the Linear."""
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, 2)
+
+    def answer(self, encoded: EncoderOutput, positions: Tensor | None) -> Tensor:
+        """Returns logits [batch, sequence, 2]."""
+        del positions
+        logits: Tensor = self.classifier(self.dropout(encoded.last_hidden_state))
+        return logits
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy over the sequence, the mean of start and end (Devlin et al. 2019, section 4.2)."""
+        return F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), labels.flatten())
+
+
+class EdgeBertForMaskedLM(EdgeBertHeadModel):
+    """BERT's head for masked words: a Linear, activation and norm, then the word embedding itself as decoder.
+
+    Drawn over an encoder that has none, the Linear starts as any other: 60 steps on reviews brought 3 x 384 to the same
+    loss from there (6.74) as from the identity (6.77).
+    """
+
+    head = "masked-lm"
+
+    def build_head(self, config: EdgeBertConfig) -> None:
+        """Makes the transform and the decoder's bias; its matrix is the word embedding's."""
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN[config.activation]
+        self.transform_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.decoder = Bias(config.vocab_size)
+
+    def answer(self, encoded: EncoderOutput, positions: Tensor | None) -> Tensor:
+        """Returns logits [batch, sequence, vocabulary], or [positions, vocabulary] for the named positions."""
+        hidden = encoded.last_hidden_state
+        assert hidden is not None  # noqa: S101 - an encoder always gives it
+        if positions is not None:
+            hidden = hidden[positions]
+        transformed = self.transform_norm(self.activation(self.transform(hidden)))
+        return F.linear(transformed, self.encoder.embeddings.word.weight, self.decoder())
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the cross-entropy of the words that are labelled."""
+        return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
+MODELS: dict[str, type[EdgeBertHeadModel]] = {
+    model.head: model
+    for model in (
+        EdgeBertForSequenceClassification,
+        EdgeBertForTokenClassification,
+        EdgeBertForQuestionAnswering,
+        EdgeBertForMaskedLM,
+    )
+}
 
 
 def _register() -> None:
-    """Makes the Auto classes know the model; harmless when done twice."""
+    """Makes the Auto classes know the models; harmless when done twice."""
     AutoConfig.register(EdgeBertConfig.model_type, EdgeBertConfig, exist_ok=True)
     known: dict[Any, Any] = {
         AutoModel: EdgeBertModel,
         AutoModelForSequenceClassification: EdgeBertForSequenceClassification,
+        AutoModelForTokenClassification: EdgeBertForTokenClassification,
+        AutoModelForQuestionAnswering: EdgeBertForQuestionAnswering,
+        AutoModelForMaskedLM: EdgeBertForMaskedLM,
     }
     for auto, model in known.items():
         auto.register(EdgeBertConfig, model, exist_ok=True)

@@ -10,29 +10,31 @@ from torch import Tensor
 
 from edgedistil.errors import UsageError
 from edgedistil.models.configuration import EdgeBertConfig
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.models.modelling import EdgeBertHeadModel
 
 _LAYERS = "encoder.layers."
 
 
-def _build(
-    config: EdgeBertConfig, weights: dict[str, Tensor], like: EdgeBertForSequenceClassification
-) -> EdgeBertForSequenceClassification:
+def _build(config: EdgeBertConfig, weights: dict[str, Tensor], like: EdgeBertHeadModel) -> EdgeBertHeadModel:
     with torch.random.fork_rng(devices=[]):
-        model = EdgeBertForSequenceClassification(config)
+        model = type(like)(config)
     model.load_state_dict(weights)
     return model.to(next(like.parameters())).train(like.training)
 
 
-def take_layers(model: EdgeBertForSequenceClassification, indices: Sequence[int]) -> EdgeBertForSequenceClassification:
-    """Returns a student with copies of some of a model's layers, its embeddings and its classifier.
+def take_layers(
+    model: EdgeBertHeadModel, indices: Sequence[int], joined_layers: int | None = None
+) -> EdgeBertHeadModel:
+    """Returns a student with copies of some of a model's layers, its embeddings and its head.
 
     Args:
         model: The teacher; it is left as it is.
         indices: Its layers to copy, 0-based, in the student's order.
+        joined_layers: Last layers that a token head reads; as many as the teacher's by default. Of layers counted
+            from the last, those that the teacher's head reads too keep its weights; others start at zero.
 
     Raises:
-        UsageError: When the teacher has no such layer, or none is named.
+        UsageError: When the teacher has no such layer, none is named, or more are joined than there are.
     """
     config = copy.deepcopy(model.config)
     layers = config.num_hidden_layers
@@ -41,10 +43,24 @@ def take_layers(model: EdgeBertForSequenceClassification, indices: Sequence[int]
     config.heads = [model.config.heads[index] for index in indices]
     config.ffn = [model.config.ffn[index] for index in indices]
     weights = {key: value for key, value in model.state_dict().items() if not key.startswith(_LAYERS)}
+    joined = joined_layers or config.joined_layers
+    if joined > len(indices) or (joined > 1 and model.head != "token"):
+        raise UsageError(
+            f"{joined} layers cannot be joined before the {model.head} head of a student of {len(indices)}",
+            cure="only a token head joins layers, and at most all of them",
+        )
+    if joined != config.joined_layers:
+        weights["classifier.weight"] = _joined(weights["classifier.weight"], config.joined_layers, joined)
+        config.joined_layers = joined
     for number, index in enumerate(indices):
         for key, value in model.encoder.layers[index].state_dict().items():
             weights[f"{_LAYERS}{number}.{key}"] = value
     return _build(config, weights, model)
+
+
+def _joined(weight: Tensor, before: int, after: int) -> Tensor:
+    parts = list(weight.chunk(before, dim=1))[-after:]
+    return torch.cat([*([torch.zeros_like(parts[0])] * (after - len(parts))), *parts], dim=1)
 
 
 def head_columns(heads: Sequence[int], head_size: int) -> list[int]:
@@ -76,10 +92,10 @@ def _keep_sublayer(
 
 
 def keep(
-    model: EdgeBertForSequenceClassification,
+    model: EdgeBertHeadModel,
     heads_kept: Sequence[Sequence[int]],
     ffn_kept: Sequence[Sequence[int]],
-) -> EdgeBertForSequenceClassification:
+) -> EdgeBertHeadModel:
     """Returns a model that physically holds only some heads and FFN neurons of each layer.
 
     Args:
@@ -106,10 +122,10 @@ def keep(
 
 
 def masked(
-    model: EdgeBertForSequenceClassification,
+    model: EdgeBertHeadModel,
     heads_kept: Sequence[Sequence[int]],
     ffn_kept: Sequence[Sequence[int]],
-) -> EdgeBertForSequenceClassification:
+) -> EdgeBertHeadModel:
     """Returns a model of the same size whose removed heads and neurons no longer reach the residual stream.
 
     It computes what `keep` computes; the two are held against each other.

@@ -16,7 +16,7 @@ class Counts:
         attention: For each layer, what its heads cost; the output's bias is in `fixed`.
         ffn: For each layer, what its neurons cost; the output's bias is in `fixed`.
         fixed: Biases and LayerNorms that stay in a layer without heads or neurons, of all layers.
-        classifier: The two Linears on the first token.
+        classifier: The head's own; the decoder of masked words shares its matrix with the embeddings.
     """
 
     embeddings: int
@@ -64,6 +64,30 @@ def neuron_macs(config: EdgeBertConfig, sequence_length: int) -> int:
     return 2 * sequence_length * config.hidden_size
 
 
+def classifier_parameters(config: EdgeBertConfig) -> int:
+    """Returns the parameters of the head above the encoder."""
+    hidden, labels = config.hidden_size, config.num_labels
+    if config.head == "token":
+        return (config.joined_layers * hidden + 1) * labels
+    if config.head == "span":
+        return (hidden + 1) * 2
+    if config.head == "masked-lm":
+        return hidden * hidden + 3 * hidden + config.vocab_size
+    return hidden * hidden + hidden + (hidden + 1) * labels
+
+
+def classifier_macs(config: EdgeBertConfig, sequence_length: int) -> int:
+    """Returns the multiply-accumulates of the head on one text of `sequence_length` tokens."""
+    hidden, labels = config.hidden_size, config.num_labels
+    if config.head == "token":
+        return sequence_length * config.joined_layers * hidden * labels
+    if config.head == "span":
+        return sequence_length * hidden * 2
+    if config.head == "masked-lm":
+        return sequence_length * hidden * (hidden + config.vocab_size)
+    return hidden * (hidden + labels)
+
+
 def count_parameters(config: EdgeBertConfig) -> Counts:
     """Returns the parameters of a model with this configuration."""
     hidden = config.hidden_size
@@ -73,7 +97,7 @@ def count_parameters(config: EdgeBertConfig) -> Counts:
         attention=tuple(heads * head_parameters(config) for heads in config.heads),
         ffn=tuple(neurons * neuron_parameters(config) for neurons in config.ffn),
         fixed=6 * hidden * config.num_hidden_layers,
-        classifier=hidden * hidden + hidden + (hidden + 1) * config.num_labels,
+        classifier=classifier_parameters(config),
     )
 
 
@@ -82,11 +106,10 @@ def count_macs(config: EdgeBertConfig, sequence_length: int) -> Counts:
 
     Only matrix products are counted; looking up embeddings, norms and activations are not.
     """
-    hidden = config.hidden_size
     return Counts(
         embeddings=0,
         attention=tuple(heads * head_macs(config, sequence_length) for heads in config.heads),
         ffn=tuple(neurons * neuron_macs(config, sequence_length) for neurons in config.ffn),
         fixed=0,
-        classifier=hidden * (hidden + config.num_labels),
+        classifier=classifier_macs(config, sequence_length),
     )

@@ -24,6 +24,7 @@ from edgedistil.bench.runner.runtimes import FloatArray, IntArray, register
 from edgedistil.bench.runner.worker import main
 from edgedistil.errors import EdgeDistilError
 from edgedistil.models.convert import load_model
+from edgedistil.models.cuda import register_all
 
 
 class TorchModel:
@@ -65,6 +66,7 @@ class TorchModel:
 
 
 register("pytorch", TorchModel)
+register_all()
 
 if __name__ == "__main__":
     sys.exit(main())

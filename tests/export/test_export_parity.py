@@ -79,6 +79,7 @@ def test_a_file_that_is_cut_off_or_missing_cannot_be_run(world, tmp_path: Path, 
 
 def test_a_text_longer_than_the_longest_signature_is_told(world, monkeypatch: pytest.MonkeyPatch):
     class Longer:
+        kind = "class"
         lengths = np.array([40])
 
         def batch(self, indices: list[int], length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +98,6 @@ def test_labels_must_agree_though_logits_are_close(world, monkeypatch: pytest.Mo
 
 
 def test_a_tolerance_grows_with_the_logits():
-    tolerance = Tolerance(absolute=0.05, relative=0.2, agreement=0.95)
+    tolerance = Tolerance(absolute=0.05, relative=0.2, agreement=0.95, spans=0.8)
     assert tolerance.limit(np.array([[-0.01, 0.01]])) == 0.05
     assert tolerance.limit(np.array([[-3.0, 2.0], [1.0, 0.0]])) == pytest.approx(1.0)

@@ -48,7 +48,16 @@ def batch() -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def real_teacher() -> Path:
-    folder = SHARED / "bge-small-sst2"
+    return _shared("bge-small-sst2")
+
+
+@pytest.fixture
+def real_encoder() -> Path:
+    return _shared("bge-small-en-v1.5")
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
     if not folder.is_dir():
         pytest.skip(f"the real weights are not at {folder}")
     return folder

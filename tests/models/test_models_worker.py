@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.models import from_checkpoint, keep, save_model
+from edgedistil.models.worker import TorchModel
 
 
 def ask(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,8 +75,22 @@ def test_the_worker_runs_unequal_weights(
     assert loaded["ok"], loaded
     assert loaded["runtime_version"] == torch.__version__
     assert prepared["first_ms"] > 0
-    assert scored["predictions"] == expected
+    assert scored["outputs"] == expected
     assert "takes at most 40 tokens" in refused["error"]
     assert "no such file" in missing["error"]
     assert unreadable["error"] == f"{torn}: the weights cannot be read"
     assert unreadable["cure"] == "fetch them again"
+
+
+@pytest.mark.parametrize(("head", "width"), [("token", 3), ("span", 2)])
+def test_heads_of_tokens_answer_every_token(
+    small_bert: BertForSequenceClassification, batch: tuple[Tensor, Tensor], tmp_path: Path, head: str, width: int
+) -> None:
+    model = keep(from_checkpoint(small_bert, head=head), [[0], [], [1, 2], [3]], [range(8), range(4), [], [1]])
+    save_model(model, tmp_path)
+    runtime = TorchModel(str(tmp_path / "model.safetensors"), threads=1, sequence_length=17)
+    found = runtime.run(*(part.numpy() for part in batch))
+    assert found.shape == (5, 17, width)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(found), model(*batch).logits, atol=1e-6, rtol=1e-5)
+    runtime.close()
