@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.distil.losses import Unit
+from edgedistil.distil.rows import TokenRows, labels_of, padded_tokens, row_lengths
 
 _POOL = 50  # batches that are sorted by length together: shuffled enough, sorted enough
+
+__all__ = ["Batch", "batches", "collate", "epoch_plan", "row_lengths", "sorted_plan"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,57 @@ class Batch:
         indices: Row numbers in the token set, [batch].
         input_ids: Token ids, [batch, sequence], int64.
         attention_mask: 1 for tokens, 0 for padding, [batch, sequence], int64.
-        labels: Class numbers, [batch], int64.
+        labels: By kind: class, int64 [batch], -1 for none; value, float32 [batch], NaN for none; tags and masked, int64
+            [batch, sequence], -100 for none; span, int64 [batch, 2], -100 for none.
+        kind: What a row's label is; `masked` for words to be filled in.
     """
 
     indices: np.ndarray
     input_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
+    kind: str = "class"
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
     def to(self, device: torch.device) -> Batch:
         """Returns the batch with its tensors on a device."""
-        return Batch(self.indices, self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device))
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device),
+            attention_mask=self.attention_mask.to(device),
+            labels=self.labels.to(device),
+        )
+
+    def part(self, number: int, of: int) -> Batch:
+        """Returns every `of`-th row from row `number` on, padded to the longest of them; may be empty."""
+        if of == 1:
+            return self
+        chosen = slice(number, None, of)
+        mask = self.attention_mask[chosen]
+        length = int(mask.sum(1).max()) if len(mask) else 0
+        labels = self.labels[chosen]
+        if self.kind in ("tags", "masked"):
+            labels = labels[:, :length]
+        return replace(
+            self,
+            indices=self.indices[chosen],
+            input_ids=self.input_ids[chosen, :length],
+            attention_mask=mask[:, :length],
+            labels=labels,
+        )
+
+    def units(self) -> dict[Unit, int]:
+        """Returns how many there are of what losses are averaged over, none of them 0."""
+        known = ~torch.isnan(self.labels) if self.kind == "value" else self.labels >= 0
+        labelled = known.all(1) if self.kind == "span" else known
+        counts: dict[Unit, int] = {
+            "rows": len(self),
+            "tokens": int(self.attention_mask.sum()),
+            "labelled": int(labelled.sum()),
+        }
+        return {unit: max(1, count) for unit, count in counts.items()}
 
 
 def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -61,20 +104,14 @@ def sorted_plan(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
 
 
-def collate(tokens: EvaluationSet, indices: np.ndarray) -> Batch:
+def collate(rows: TokenRows, indices: np.ndarray) -> Batch:
     """Returns rows padded to the longest of them."""
-    lengths = tokens.offsets[indices + 1] - tokens.offsets[indices]
-    input_ids, mask = tokens.batch(indices.tolist(), int(lengths.max()))
-    labels = np.asarray(tokens.labels[indices], dtype=np.int64)
-    return Batch(indices, torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(labels))
+    input_ids, mask = padded_tokens(rows, indices)
+    labels = torch.from_numpy(labels_of(rows, indices))
+    return Batch(indices, torch.from_numpy(input_ids), torch.from_numpy(mask), labels, rows.kind)
 
 
-def batches(tokens: EvaluationSet, plan: Sequence[np.ndarray]) -> Iterator[Batch]:
+def batches(rows: TokenRows, plan: Sequence[np.ndarray]) -> Iterator[Batch]:
     """Yields the collated batches of a plan."""
     for indices in plan:
-        yield collate(tokens, indices)
-
-
-def row_lengths(tokens: EvaluationSet) -> np.ndarray:
-    """Returns tokens a row, [rows]."""
-    return np.diff(tokens.offsets)
+        yield collate(rows, indices)

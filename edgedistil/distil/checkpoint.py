@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,30 @@ class RunState:
 
     Attributes:
         step: Optimiser steps done.
-        best_score: Best dev accuracy so far; below 0 before the first.
-        history: A record an evaluation: step, losses, dev accuracy.
+        best_score: Best dev score so far; minus infinity before the first.
+        best_step: Step of the best score; 0 before the first.
+        history: A record an evaluation: step, epoch, each loss's mean since the last, dev score and dev loss.
         seconds: Training time so far, over every start.
+        sums: Each loss's sum since the last evaluation.
+        counts: How many steps each sum is over.
     """
 
     step: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
+    best_step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds: the run's state, the weights of every module that is trained, the optimiser's state."""
+
+    state: RunState
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Any]
 
 
 class CheckpointFolder:
@@ -40,23 +56,24 @@ class CheckpointFolder:
         self._latest = folder / "latest.pt"
         self._best = folder / "best.safetensors"
 
-    def save(self, state: RunState, model: dict[str, Tensor], optimiser: dict[str, Any]) -> None:
+    def save(self, saved: Saved) -> None:
         """Writes the whole state; a kill leaves the one before."""
         scratch = self._latest.with_suffix(".tmp")
-        torch.save({"state": vars(state), "model": model, "optimiser": optimiser}, scratch)
+        torch.save({"state": vars(saved.state), "weights": saved.weights, "optimiser": saved.optimiser}, scratch)
         scratch.replace(self._latest)
 
-    def load(self) -> tuple[RunState, dict[str, Tensor], dict[str, Any]] | None:
+    def load(self) -> Saved | None:
         """Returns the latest state, or None at the first start."""
         if not self._latest.is_file():
             return None
         saved = torch.load(self._latest, map_location="cpu", weights_only=True)
-        return RunState(**saved["state"]), saved["model"], saved["optimiser"]
+        return Saved(RunState(**saved["state"]), saved["weights"], saved["optimiser"])
 
     def save_best(self, model: dict[str, Tensor]) -> None:
         """Keeps these weights as the best so far."""
         scratch = self._best.with_suffix(".tmp")
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}, scratch)
+        # Copied one by one: tied weights share their memory, which the format refuses.
+        save_file({name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.items()}, scratch)
         scratch.replace(self._best)
 
     def load_best(self) -> dict[str, Tensor]:

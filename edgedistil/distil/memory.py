@@ -1,9 +1,12 @@
-"""Keeping freed memory: a step's large tensors are the next step's, and fetching fresh pages costs a fifth of it."""
+"""Memory while training: freed blocks are kept for the next step, pages of mapped files are let go of."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
+
+import numpy as np
 
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
@@ -13,7 +16,8 @@ _LARGEST = 1 << 30
 def keep_freed_memory() -> bool:
     """Tells glibc's allocator to reuse large blocks rather than give each back to the system.
 
-    The gradient of a word embedding alone is tens of megabytes, made anew each step.
+    A step's large tensors are the next step's, and fetching fresh pages costs a fifth of it: the gradient of a word
+    embedding alone is tens of megabytes, made anew each step.
 
     Returns:
         Whether the C library took it; another one than glibc is left alone.
@@ -24,3 +28,21 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, _LARGEST))
+
+
+def release_pages(array: np.ndarray) -> bool:
+    """Lets go of the pages of a mapped file that have been read or written; the file keeps them.
+
+    A run over more rows than memory holds then stays as small as one over few: pages that were touched once count as
+    the process's own until somebody needs the room.
+
+    Returns:
+        Whether there was a mapped file to let go of.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return False
+    base.madvise(mmap.MADV_DONTNEED)
+    return True

@@ -10,6 +10,7 @@ import torch
 from accelerate.state import AcceleratorState
 from tiny_tokens import LABELS, write_tokens
 
+from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.distil.trainer import TrainingResult, TrainingSet, train
@@ -22,6 +23,7 @@ def _one_thread_and_a_fresh_accelerator() -> Iterator[None]:
     """Models this small lose to threads; accelerate keeps one precision a process, and tests want both."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     AcceleratorState._reset_state(True)
     yield
     torch.set_num_threads(threads)
@@ -37,12 +39,14 @@ class World:
         folder: The fine-tuned teacher.
         data: Training and dev rows.
         result: Of the fine-tuning.
+        small: A few more rows, 36.
     """
 
     untrained: Path
     folder: Path
     data: TrainingSet
     result: TrainingResult
+    small: EvaluationSet
 
 
 SETTINGS = FineTune(epochs=2.5, learning_rate=2e-3, batch_size=32)
@@ -63,7 +67,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     result = train(model, data, Objective({"hard_labels": 1.0}), SETTINGS, root / "run", seed=0, precision="no")
     torch.set_num_threads(threads)
     save_model(model, root / "teacher")
-    return World(untrained, root / "teacher", data, result)
+    small = write_tokens(untrained, root / "small", 36, 3)
+    return World(untrained, root / "teacher", data, result, small)
 
 
 @pytest.fixture

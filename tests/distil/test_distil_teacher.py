@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from transformers import BertConfig, BertForSequenceClassification
 
-from edgedistil.distil.student import make_student
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.errors import UsageError
 
@@ -77,25 +77,77 @@ def test_a_fresh_classifier_follows_from_the_seed(world):
     assert not torch.equal(drawn(1), drawn(2))
 
 
-def test_a_student_starts_from_the_teachers_layers(teacher):
-    student = make_student(teacher, 1)
-    assert (student.config.heads, student.config.ffn) == ([4], [128])
-    assert (student.config.type_vocab_size, student.config.classifier_activation) == (0, "relu")
-    for name, value in student.encoder.layers[0].state_dict().items():
-        assert torch.equal(value, teacher.encoder.layers[1].state_dict()[name])
-    assert torch.equal(student.encoder.embeddings.word.weight, teacher.encoder.embeddings.word.weight)
+def other_task(folder: Path, name: str, **config: object) -> Path:
+    """Writes a small BERT with another of transformers' heads."""
+    sizes = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    made = BertConfig(**sizes, intermediate_size=16, max_position_embeddings=20, **config)
+    getattr(transformers, name)(made).save_pretrained(folder)
+    return folder
 
 
-def test_a_student_as_deep_as_the_teacher_has_its_hidden_states(teacher):
-    ids = torch.randint(5, 50, (2, 9))
-    mask = torch.ones_like(ids)
-    theirs = teacher(ids, mask, output_hidden_states=True).hidden_states
-    ours = make_student(teacher, 2)(ids, mask, output_hidden_states=True).hidden_states
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+ONE_VALUE = {"num_labels": 1}
+SEQUENCE, TOKEN, SPAN = "BertForSequenceClassification", "BertForTokenClassification", "BertForQuestionAnswering"
 
 
-def test_a_student_deeper_than_the_teacher_is_one_line(teacher):
+@pytest.mark.parametrize(
+    ("theirs", "config", "wanted", "line"),
+    [
+        (TOKEN, {}, {}, "a model that classifies tokens, and the task needs one that classifies texts"),
+        (SEQUENCE, {}, {"head": "token"}, "a model that classifies texts, and the task needs one that classifies tok"),
+        (SPAN, {}, {"head": "token"}, "a model that answers questions, and the task needs one that classifies tokens"),
+        (SEQUENCE, {}, {"head": "span"}, "a model that classifies texts, and the task needs one that answers quest"),
+        (SEQUENCE, ONE_VALUE, {}, "a model that gives a text a value, and the task needs one that classifies texts"),
+        (SEQUENCE, {}, {"problem": "regression"}, "a model that classifies texts, and the task needs one that gives"),
+        ("BertForMaskedLM", {}, {}, "a model that fills in masked words, and the task needs one that classifies texts"),
+    ],
+)
+def test_another_tasks_teacher_is_one_line(tmp_path: Path, theirs: str, config: dict, wanted: dict, line: str):
+    folder = other_task(tmp_path, theirs, **config)
     with pytest.raises(UsageError) as caught:
-        make_student(teacher, 3)
-    assert caught.value.line() == ("a student of 3 layers cannot be taken from a teacher of 2; choose 1 to 2 layers")
+        open_teacher(folder, ["no", "yes"], fine_tuned=True, seed=0, **wanted)
+    assert caught.value.line().startswith(f"{tmp_path}: the teacher is {line}")
+    assert caught.value.line().endswith(
+        "; add teacher.fine_tune to the recipe, or name a checkpoint fine-tuned for this task"
+    )
+    assert open_teacher(folder, ["no"], fine_tuned=False, seed=0, **wanted).config.head == wanted.get(
+        "head", "sequence"
+    )
+
+
+@pytest.mark.parametrize(
+    ("theirs", "config", "labels", "wanted"),
+    [
+        (TOKEN, {"id2label": {0: "O", 1: "B"}}, ["O", "B"], {"head": "token"}),
+        (SPAN, {}, ["start", "end"], {"head": "span"}),
+        (SEQUENCE, ONE_VALUE, ["score"], {"problem": "regression"}),
+        ("BertForMaskedLM", {}, None, {"head": "masked-lm"}),
+        ("BertModel", {}, None, {"head": "masked-lm"}),
+    ],
+)
+def test_each_tasks_teacher_is_taken_as_it_is(tmp_path: Path, theirs: str, config: dict, labels: list, wanted: dict):
+    folder = other_task(tmp_path, theirs, **config)
+    model = open_teacher(folder, labels, fine_tuned=True, seed=0, separator_token_id=3, **wanted)
+    assert (model.config.head, model.config.problem) == (
+        wanted.get("head", "sequence"),
+        wanted.get("problem", "classification"),
+    )
+    assert model.config.separator_token_id == 3
+    assert model.config.drawn_head == (theirs == "BertModel")
+
+
+def test_tags_in_another_order_are_one_line(tmp_path: Path):
+    folder = other_task(tmp_path, TOKEN, id2label={0: "O", 1: "B"})
+    with pytest.raises(
+        UsageError, match=r"the teacher's labels are \['O', 'B'\], the data's \['B', 'O'\]; name the labels"
+    ):
+        open_teacher(folder, ["B", "O"], fine_tuned=True, seed=0, head="token")
+
+
+def test_a_fine_tuned_head_of_other_layers_is_one_line(tmp_path: Path):
+    folder = other_task(tmp_path, TOKEN)
+    with pytest.raises(UsageError) as caught:
+        open_teacher(folder, ["O", "B"], fine_tuned=True, seed=0, head="token", joined_layers=2)
+    assert caught.value.line() == (
+        f"{tmp_path}: the teacher's head reads 1 layers, the recipe's 2; "
+        "add teacher.fine_tune to the recipe, or name a checkpoint fine-tuned for this task"
+    )

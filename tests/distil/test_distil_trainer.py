@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from tiny_tokens import LABELS
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgedistil.distil import trainer as trainer_module
-from edgedistil.distil.checkpoint import CheckpointFolder, RunState
+from edgedistil.distil import run as run_module
+from edgedistil.distil.checkpoint import CheckpointFolder, RunState, Saved
 from edgedistil.distil.evaluate import accuracy, predict_logits
+from edgedistil.distil.following import Following
+from edgedistil.distil.judge import Judgement
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.precision import choose_precision
 from edgedistil.distil.student import make_student
@@ -29,12 +31,30 @@ from edgedistil.recipe.schema import FineTune
 SHORT = FineTune(epochs=1.2, learning_rate=1e-3, batch_size=32, evaluations_per_epoch=3)
 
 
-def run(world, folder: Path, *, seed: int = 0, settings: FineTune = SHORT, **options: object) -> tuple:
+def run(
+    world,
+    folder: Path,
+    *,
+    seed: int = 0,
+    settings: FineTune = SHORT,
+    data: TrainingSet | None = None,
+    change: Callable[[nn.Module], None] = lambda model: None,
+    **options: object,
+) -> tuple:
     """Fine-tunes a fresh teacher; returns it and the run's result."""
     model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)
+    change(model)
     objective = Objective({"hard_labels": 1.0})
-    result = train(model, world.data, objective, settings, folder, seed=seed, **{"precision": "no", **options})
-    return model, result
+    options = {"precision": "no", **options}
+    return model, train(model, data or world.data, objective, settings, folder, seed=seed, **options)
+
+
+def without_dropout(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "dropout") and isinstance(module.dropout, float):
+            module.dropout = 0.0
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -68,9 +88,9 @@ class Interrupting(SilentProgress):
 
 
 def test_the_tiny_task_is_learnt(world):
-    assert world.result.dev_accuracy > 0.9
+    assert world.result.dev_score > 0.9
     model = load_model(world.folder)
-    assert accuracy(predict_logits(model, world.data.dev), world.data.dev.labels) == world.result.dev_accuracy
+    assert accuracy(predict_logits(model, world.data.dev), world.data.dev.labels) == world.result.dev_score
     assert world.result.steps == round(2.5 * 15)
     assert world.result.resumed_from == 0
     assert world.result.seconds > 0
@@ -80,11 +100,12 @@ def test_the_tiny_task_is_learnt(world):
 
 def test_a_student_learns_from_the_teacher_alone(world, teacher, tmp_path: Path):
     targets = compute_targets(teacher, world.data.train, (2,), tmp_path)
-    objective = Objective({"soft_targets": 1.0, "hard_labels": 0.0, "hidden_states": 1.0}, 2.0, targets, (1,))
+    weights = {"soft_targets": 1.0, "hard_labels": 0.0, "hidden_states": 1.0}
+    objective = Objective(weights, targets, Following(pairs=((1, 2),), temperature=2.0))
     student = make_student(teacher, 1)
     result = train(student, world.data, objective, SHORT, tmp_path / "run", seed=0, precision="no")
-    assert result.dev_accuracy > 0.9
-    assert set(result.history[0]) == {"soft_targets", "hidden_states", "step", "epoch", "dev_accuracy"}
+    assert result.dev_score > 0.9
+    assert set(result.history[0]) == {"soft_targets", "hidden_states", "step", "epoch", "dev_score", "dev_loss"}
     assert result.history[-1]["hidden_states"] < result.history[0]["hidden_states"]
 
 
@@ -97,16 +118,14 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(world, tmp_path: 
     assert result.resumed_from == 7, "the step that raised was not yet written"
     assert progress.done == progress.total == expected.steps
     assert same(again.state_dict(), whole.state_dict())
-    assert [record["dev_accuracy"] for record in result.history] == [
-        record["dev_accuracy"] for record in expected.history
-    ]
+    assert [record["dev_score"] for record in result.history] == [record["dev_score"] for record in expected.history]
     assert (result.best_step, result.steps) == (expected.best_step, expected.steps)
-    assert result.history[-1]["hard_labels"] == expected.history[-1]["hard_labels"]
+    assert result.history == expected.history, "losses are averaged over the steps before the kill too"
 
 
 def test_a_finished_run_is_not_run_again(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first, expected = run(world, tmp_path, checkpoint_seconds=0)
-    monkeypatch.setattr(trainer_module._Run, "step", lambda self: pytest.fail("a step was taken"))
+    monkeypatch.setattr(run_module.Run, "step", lambda self: pytest.fail("a step was taken"))
     again, result = run(world, tmp_path, checkpoint_seconds=0)
     assert result.resumed_from == result.steps == expected.steps
     assert same(again.state_dict(), first.state_dict())
@@ -118,22 +137,53 @@ def test_the_seed_decides(world, tmp_path: Path):
     assert not same(one.state_dict(), third.state_dict())
 
 
-def test_the_best_checkpoint_is_kept(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    seen: list[dict[str, Tensor]] = []
-    scores = iter([0.6, 0.9, 0.9, 0.7])
+class Scores:
+    """A judge whose scores a test has chosen."""
 
-    def scored(model, tokens, *, bf16: bool) -> np.ndarray:
-        seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return np.zeros((1, 2))
+    metric = "made up"
 
-    monkeypatch.setattr(trainer_module, "predict_logits", scored)
-    monkeypatch.setattr(trainer_module, "accuracy", lambda logits, labels: next(scores))
-    model, result = run(world, tmp_path)
-    assert len(seen) == 4
-    assert result.dev_accuracy == 0.9
+    def __init__(self, *scores: float) -> None:
+        self.scores = iter(scores)
+        self.seen: list[dict[str, Tensor]] = []
+
+    def __call__(self, model, *, bf16: bool) -> Judgement:
+        self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return Judgement(next(self.scores), 0.0)
+
+
+def test_the_best_checkpoint_is_kept(world, tmp_path: Path):
+    judge = Scores(-2.0, -0.5, -0.5, -1.0)
+    model, result = run(world, tmp_path, data=replace(world.data, judge=judge))
+    assert len(judge.seen) == 4
+    assert (result.dev_score, result.metric) == (-0.5, "made up")
     assert result.best_step == result.history[1]["step"] == 10, "of two equals the earlier one counts"
-    assert same(model.state_dict(), seen[1])
-    assert not same(seen[1], seen[2])
+    assert same(model.state_dict(), judge.seen[1])
+    assert not same(judge.seen[1], judge.seen[2])
+
+
+def test_a_run_stops_when_the_score_no_longer_rises(world, tmp_path: Path):
+    settings = SHORT.model_copy(update={"patience": 2, "epochs": 4})
+    judge = Scores(0.5, 0.6, 0.55, 0.6, *[1.0] * 20)
+    model, result = run(world, tmp_path, settings=settings, data=replace(world.data, judge=judge))
+    assert result.stopped_early
+    assert (result.steps, result.best_step, len(result.history)) == (20, 10, 4)
+    assert same(model.state_dict(), judge.seen[1])
+    again = Scores()
+    _, resumed = run(world, tmp_path, settings=settings, data=replace(world.data, judge=again))
+    assert (resumed.stopped_early, resumed.resumed_from, again.seen) == (True, 20, [])
+
+
+def test_a_steps_examples_may_be_run_in_parts(world, tmp_path: Path):
+    def trained(name: str, parts: int) -> tuple:
+        settings = SHORT.model_copy(update={"accumulate": parts, "epochs": 0.4})
+        return run(world, tmp_path / name, settings=settings, change=without_dropout)
+
+    whole, expected = trained("whole", 1)
+    for parts in (3, 32):
+        model, result = trained(f"in-{parts}", parts)
+        for one, other in zip(model.state_dict().values(), whole.state_dict().values(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+        assert result.history[0]["hard_labels"] == pytest.approx(expected.history[0]["hard_labels"], rel=1e-3)
 
 
 def test_a_loss_that_is_no_number_is_one_line(world, tmp_path: Path):
@@ -173,13 +223,13 @@ def test_bf16_computes_in_bf16_while_it_trains(world, tmp_path: Path):
 
 def test_the_rate_rises_and_falls_to_zero(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     by_step: dict[int, float] = {}
-    original = trainer_module._Run.learning_rate
+    original = run_module.Run.learning_rate
 
     def recorded(self, step: int) -> float:
         by_step[step] = original(self, step)
         return by_step[step]
 
-    monkeypatch.setattr(trainer_module._Run, "learning_rate", recorded)
+    monkeypatch.setattr(run_module.Run, "learning_rate", recorded)
     run(world, tmp_path, settings=FineTune(epochs=1, learning_rate=1e-3, batch_size=32, warmup_share=0.2))
     rates = list(by_step.values())
     assert len(rates) == 15
@@ -191,7 +241,7 @@ def test_the_rate_rises_and_falls_to_zero(world, tmp_path: Path, monkeypatch: py
 
 def test_biases_and_norms_are_not_decayed(world):
     model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)
-    decayed, free = trainer_module._parameter_groups(model, FineTune(weight_decay=0.3))
+    decayed, free = run_module.parameter_groups(model, FineTune(weight_decay=0.3))
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.3, 0.0)
     names = {id(value): name for name, value in model.named_parameters()}
     assert {names[id(value)].rsplit(".", 1)[1] for value in decayed["params"]} == {"weight"}
@@ -202,14 +252,15 @@ def test_biases_and_norms_are_not_decayed(world):
 def test_a_checkpoint_is_read_back_as_it_was_written(tmp_path: Path):
     folder = CheckpointFolder(tmp_path / "run")
     assert folder.load() is None
-    state = RunState(step=3, best_score=0.5, history=[{"step": 3, "dev_accuracy": 0.5}], seconds=1.5)
+    state = RunState(3, 0.5, 3, [{"step": 3, "dev_score": 0.5}], 1.5, {"hard_labels": 2.0}, {"hard_labels": 4})
     weights = {"a": torch.randn(2, 3)}
-    folder.save(state, weights, {"state": {}, "param_groups": [{"lr": 0.1}]})
+    folder.save(Saved(state, weights, {"state": {}, "param_groups": [{"lr": 0.1}]}))
     folder.save_best(weights)
-    read, model, optimiser = CheckpointFolder(tmp_path / "run").load()
-    assert read == state
-    assert same(model, weights)
-    assert optimiser["param_groups"] == [{"lr": 0.1}]
+    read = CheckpointFolder(tmp_path / "run").load()
+    assert read is not None
+    assert read.state == state
+    assert same(read.weights, weights)
+    assert read.optimiser["param_groups"] == [{"lr": 0.1}]
     assert same(folder.load_best(), weights)
     assert not list((tmp_path / "run").glob("*.tmp"))
 

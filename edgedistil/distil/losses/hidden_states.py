@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
+from edgedistil.distil.losses import LOSSES
 from edgedistil.distil.losses.base import LossInputs
 
 
-class HiddenStates:
-    """The student's layer i follows the teacher's layer it was made from, on real tokens only."""
+def hidden_states(inputs: LossInputs) -> Tensor:
+    """Returns the error averaged over mapped layers and units, summed over real tokens.
 
-    needs_hidden: ClassVar[bool] = True
-    needs_teacher: ClassVar[bool] = True
+    A student of another width is compared through a learned projection into the teacher's, as in the paper.
 
-    def __call__(self, inputs: LossInputs) -> Tensor:
-        """Returns the error averaged over layers, tokens and units.
-
-        Raises:
-            ValueError: When the teacher's states are missing or differ in number from the student's.
-        """
-        if not inputs.hidden or len(inputs.hidden) != len(inputs.teacher_hidden):
-            raise ValueError(f"{len(inputs.hidden)} student states, {len(inputs.teacher_hidden)} teacher states")
-        mask = inputs.attention_mask.unsqueeze(-1)
-        weight = mask.sum().float() * inputs.hidden[0].shape[-1]
-        total = torch.zeros((), device=inputs.logits.device)
-        for student, teacher in zip(inputs.hidden, inputs.teacher_hidden, strict=True):
-            difference = (student.float() - teacher.float()) * mask
-            total = total + difference.square().sum() / weight
-        return total / len(inputs.hidden)
+    Raises:
+        ValueError: When a mapped layer's states are missing.
+    """
+    mask = inputs.attention_mask.unsqueeze(-1)
+    pairs = LOSSES["hidden_states"].states(inputs.following)
+    errors = []
+    for pair in pairs:
+        student, teacher = inputs.states(pair)
+        errors.append(((student - teacher) * mask).square().sum() / teacher.shape[-1])
+    return torch.stack(errors).mean()
