@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.stats import Bounds, bootstrap_ratio_interval, paired_ratio_interval
@@ -17,6 +17,8 @@ from edgedistil.bench.thermal import Conditions
 from edgedistil.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
+Scenario = Literal["single-stream", "offline"]
+_TIMED = ("samples_ms", "p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "peak_memory_mb")
 
 
 class Record(BaseModel):
@@ -52,23 +54,30 @@ class Interval(Record):
 
 
 class Accuracy(Record):
-    """Share of examples labelled right, with its 95 % score interval.
+    """A task's headline score on an evaluation set, with its 95 % interval.
 
     Attributes:
-        value: Between 0 and 1.
-        low: Lower end.
+        value: Between 0 and 1; a correlation may be below 0.
+        low: Lower end: Wilson's for accuracy, of the bootstrap over examples for any other metric.
         high: Upper end.
         examples: How many were scored.
+        metric: What the value is, as its task names it.
+        others: The task's further metrics by name, without intervals, such as exact match beside F1.
     """
 
-    value: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
+    value: float = Field(ge=-1, le=1)
+    low: float = Field(ge=-1, le=1)
+    high: float = Field(ge=-1, le=1)
     examples: int = Field(ge=1)
+    metric: str = "accuracy"
+    others: dict[str, float] = {}
 
 
 class Measurement(Record):
     """One file, on one device, at one number of threads and one sequence length.
+
+    An emulator's record may leave out what only a real device can tell: samples, percentiles, load and first inference,
+    memory. Every other record holds them all.
 
     Attributes:
         schema_version: Of this record.
@@ -83,7 +92,8 @@ class Measurement(Record):
         threads: Threads one inference may use.
         sequence_length: Tokens an inference, none of them padding.
         batch: Examples an inference.
-        scenario: `single-stream`: the next inference starts when the last has ended.
+        scenario: `single-stream`: the next inference starts when the last has ended, as MLPerf defines it; `offline`:
+            a sample is a whole batch, of which all examples were there from the start.
         session: Names the run; measurements of one session were interleaved with one another.
         samples_ms: Every timed inference, in the order taken.
         blocks: Samples a block; block i was measured in round i of the session.
@@ -96,9 +106,17 @@ class Measurement(Record):
         peak_memory_mb: Peak resident memory of a whole process (10^6 bytes) that imports the runtime, loads the file
             and runs a few inferences, and does nothing else.
         runtime_memory_mb: The same process's peak before it loads the file: Python, numpy and the runtime.
+        device_memory_mb: Peak memory of an accelerator (10^6 bytes) in the same process; None where there is none.
+        throughput_per_second: Examples a second of inferences back to back.
+        tokenise_ms: Turning one text into token ids, which no latency holds.
+        energy_mj: Energy an inference, in millijoules, where the device meters it: of all that its meter sees while it
+            infers back to back, idle power included.
+        instructions: Instructions an inference by kind, one thread, counted by an emulator: `total`, and such as
+            `multiply_accumulate`, `dot_product`, `load_store`.
+        task: What the model does, as the bundle's manifest names it.
         accuracy: On the evaluation set, by this file; None where no set was given.
-        predictions: Example id to predicted label.
-        labels: Example id to reference label.
+        predictions: Example id to prediction, in the task's JSON form: a label's number, a value, spans or a text.
+        labels: Example id to reference, in the task's JSON form.
         device: What it ran on.
         conditions: What the device was doing meanwhile.
         precise: Whether p50's interval became as narrow as asked for.
@@ -118,21 +136,27 @@ class Measurement(Record):
     threads: int = Field(ge=1)
     sequence_length: int = Field(ge=1)
     batch: int = Field(default=1, ge=1)
-    scenario: Literal["single-stream"] = "single-stream"
+    scenario: Scenario = "single-stream"
     session: str = ""
-    samples_ms: list[float] = Field(min_length=1)
+    samples_ms: list[float] = []
     blocks: list[int] = []
-    p50_ms: Interval
-    p90_ms: Interval
-    p99_ms: Interval
-    load_ms: float
-    first_ms: float
+    p50_ms: Interval | None = None
+    p90_ms: Interval | None = None
+    p99_ms: Interval | None = None
+    load_ms: float | None = None
+    first_ms: float | None = None
     warmup_ms: float = 0.0
-    peak_memory_mb: float
+    peak_memory_mb: float | None = None
     runtime_memory_mb: float = 0.0
+    device_memory_mb: float | None = None
+    throughput_per_second: float | None = None
+    tokenise_ms: Interval | None = None
+    energy_mj: Interval | None = None
+    instructions: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    task: str = "text-classification"
     accuracy: Accuracy | None = None
-    predictions: dict[str, int] = {}
-    labels: dict[str, int] = {}
+    predictions: dict[str, JsonValue] = {}
+    labels: dict[str, JsonValue] = {}
     device: DeviceFacts
     conditions: Conditions
     precise: bool = True
@@ -140,9 +164,14 @@ class Measurement(Record):
     emulated: bool = False
 
     @model_validator(mode="after")
-    def _blocks_add_up(self) -> Measurement:
+    def _whole(self) -> Measurement:
         if self.blocks and sum(self.blocks) != len(self.samples_ms):
             raise ValueError(f"blocks hold {sum(self.blocks)} samples, samples_ms {len(self.samples_ms)}")
+        absent = [name for name in _TIMED if getattr(self, name) in (None, [])]
+        if absent and not self.emulated:
+            raise ValueError(f"{absent[0]} is missing, which only an emulator's record may leave out")
+        if self.instructions is not None and "total" not in self.instructions:
+            raise ValueError("instructions have no 'total'")
         return self
 
     @property
@@ -164,6 +193,9 @@ def speedup(of: Measurement, over: Measurement) -> Interval:
 
     Returns:
         `over`'s latency divided by `of`'s, with its 95 % interval.
+
+    Raises:
+        ValueError: When one of them has no samples, being an emulator's.
     """
     shared = min(len(of.blocks), len(over.blocks))
     if of.session and of.session == over.session and shared >= 2:

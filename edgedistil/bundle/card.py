@@ -12,6 +12,7 @@ import yaml
 
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import FileRecord, Manifest, StageRecord
+from edgedistil.bundle.usage import hub_metric, usage_of
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -38,6 +39,8 @@ def render_card(manifest: Manifest) -> str:
     models = [record for name in FORMATS if (record := manifest.record(name))]
     return environment.from_string(source).render(
         manifest=manifest,
+        usage=usage_of(manifest),
+        metric=next((record.accuracy.metric for record in models if record.accuracy), "score"),
         front_matter=yaml.safe_dump(_front_matter(manifest), sort_keys=False, allow_unicode=True),
         models=models,
         others=[record for record in manifest.files if record.format is None],
@@ -63,10 +66,10 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
         values["base_model"] = manifest.base_model
     if libraries:
         values["library_name"] = libraries[0]
-    values |= {"pipeline_tag": manifest.task, "tags": tags}
+    values |= {"pipeline_tag": usage_of(manifest).pipeline, "tags": tags}
     metrics = [record for made in formats if (record := manifest.record(made.name)) and record.accuracy]
     if metrics:
-        values["metrics"] = sorted({record.accuracy.metric for record in metrics if record.accuracy})
+        values["metrics"] = sorted({hub_metric(record.accuracy.metric) for record in metrics if record.accuracy})
         values["model-index"] = [_model_index(manifest, metrics)]
     return values
 
@@ -77,7 +80,7 @@ def _model_index(manifest: Manifest, records: list[FileRecord]) -> dict[str, Any
         "name": _line(manifest.name),
         "results": [
             {
-                "task": {"type": manifest.task},
+                "task": {"type": usage_of(manifest).pipeline},
                 "dataset": {
                     "name": _line(manifest.dataset.source),
                     "type": re.sub(r"[^\w./-]+", "-", manifest.dataset.source).strip("-") or "dataset",
@@ -96,7 +99,7 @@ def _metric(record: FileRecord) -> dict[str, Any]:
     assert record.accuracy is not None  # noqa: S101 - the caller has chosen those that have one
     title = FORMATS[record.format].title if record.format else record.path
     return {
-        "type": record.accuracy.metric,
+        "type": hub_metric(record.accuracy.metric),
         "value": round(record.accuracy.value, 4),
         "name": f"{record.accuracy.metric}, {title}",
     }
@@ -123,7 +126,9 @@ def _score(record: FileRecord) -> str:
     made = record.accuracy
     if made is None:
         return "not measured"
-    return f"{100 * made.value:.1f} % ({100 * made.low:.1f} to {100 * made.high:.1f})"
+    unit = " %" if made.metric == "accuracy" else ""
+    others = "".join(f"; {name} {100 * value:.1f}" for name, value in made.others.items())
+    return f"{100 * made.value:.1f}{unit} ({100 * made.low:.1f} to {100 * made.high:.1f}){others}"
 
 
 def _told(stage: StageRecord) -> str:

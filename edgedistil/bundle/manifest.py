@@ -17,6 +17,7 @@ SCHEMA_VERSION = 1
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[str, AfterValidator(check_path)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Score = Annotated[float, Field(ge=-1.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -36,17 +37,20 @@ class Parity(Record):
     examples: Count
     """Texts compared."""
     agreement: Share
-    """Share of the texts given the same label."""
+    """Share of the answers that are the same: of a text's label, or of the tokens'."""
 
 
 class Accuracy(Record):
     """A score with its 95 % interval, by the file itself."""
 
-    value: Share
-    low: Share
-    high: Share
+    value: Score
+    low: Score
+    high: Score
     examples: Count
     metric: str = "accuracy"
+    """The task's headline metric."""
+    others: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it for every record
+    """The task's further metrics, by name, without intervals."""
     split: str = "dev"
 
     @model_validator(mode="after")
@@ -120,9 +124,9 @@ class Manifest(Record):
     created: AwareDatetime
     edgedistil_version: str
     task: str
-    """Task as Hugging Face names it, such as `text-classification`."""
+    """What the model does, such as `text-classification`."""
     labels: list[str] = Field(min_length=1)
-    """Label names in the order of the logits."""
+    """What the logits stand for, in their order: classes, or the one value of a regression, or a token's tags."""
     max_length: int = Field(ge=1)
     """Tokens at which texts are cut, special ones included."""
     sequence_lengths: list[Annotated[int, Field(ge=1)]]

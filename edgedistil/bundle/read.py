@@ -14,6 +14,7 @@ from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 
 EVALUATION_PATH = "evaluation/dev.npz"
+ANSWERS_PATH = "evaluation/dev.jsonl"
 _REMAKE = "copy or export the bundle again"
 
 
@@ -56,6 +57,11 @@ class Bundle:
     def evaluation_path(self) -> Path | None:
         """Returns the evaluation set (`evaluation/dev.npz`), or None when it was left out."""
         return self.folder / EVALUATION_PATH if self.has(EVALUATION_PATH) else None
+
+    @property
+    def answers_path(self) -> Path | None:
+        """Returns the evaluation set's texts and right answers (`evaluation/dev.jsonl`), or None where it has none."""
+        return self.folder / ANSWERS_PATH if self.has(ANSWERS_PATH) else None
 
     @property
     def tokenizer_path(self) -> Path | None:

@@ -78,10 +78,15 @@ def gate(
     seconds: SecondsOption = None,
     measurements: _Measurements = None,
     margin: Annotated[
-        float | None, typer.Option("--margin", help="Accuracy that may be lost, as a share; the baseline's by default.")
+        float | None,
+        typer.Option("--margin", help="Headline score that may be lost, as a share; the baseline's by default."),
     ] = None,
     latency_ratio: Annotated[
         float | None, typer.Option("--latency-ratio", help="p50 may be so many times the baseline's.")
+    ] = None,
+    instructions_ratio: Annotated[
+        float | None,
+        typer.Option("--instructions-ratio", help="Instructions counted may be so many times the baseline's."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
@@ -103,7 +108,7 @@ def gate(
     entry = held.entries[0]
     ask = Ask(device, entry.threads, entry.sequence_length, wanted, seconds)
     found = _measured(bundle, ask, measurements)
-    changed = {"margin": margin, "latency_ratio": latency_ratio}
+    changed = {"margin": margin, "latency_ratio": latency_ratio, "instructions_ratio": instructions_ratio}
     changed = {name: value for name, value in changed.items() if value is not None}
     limits = GateLimits.model_validate(held.limits.model_dump() | changed)
     verdict = judge(held, found, limits, list(wanted) or None, bundle=_open(bundle).manifest.name)

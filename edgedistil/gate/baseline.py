@@ -8,15 +8,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from edgedistil.bench.facts import DeviceFacts
-from edgedistil.bench.measurement import Accuracy, Interval, Measurement
+from edgedistil.bench.measurement import Accuracy, Interval, Measurement, Scenario
 from edgedistil.bundle.records import Record, check, read_json, write_text
 from edgedistil.errors import UsageError
 from edgedistil.gate.limits import GateLimits
 
 SCHEMA_VERSION = 1
+EntryKey = tuple[str, int, int, int, str]
 
 
 class BaselineEntry(Record):
@@ -26,22 +27,27 @@ class BaselineEntry(Record):
     sha256: str
     bytes: int = Field(ge=1)
     accuracy: Accuracy | None
-    predictions: dict[str, int] = Field(min_length=1)
-    """Predicted label by example id."""
-    p50_ms: Interval
-    peak_memory_mb: float = Field(gt=0)
+    predictions: dict[str, JsonValue] = Field(min_length=1)
+    """Prediction by example id, in the task's JSON form."""
+    p50_ms: Interval | None = None
+    """None only where the processor was emulated, and so for memory."""
+    peak_memory_mb: float | None = Field(default=None, gt=0)
+    instructions: dict[str, int] | None = None
+    """Instructions an inference, by kind, where an emulator counted them."""
     runtime: str
     runtime_version: str
     threads: int
     sequence_length: int
+    batch: int = 1
+    scenario: Scenario = "single-stream"
     steady: bool
     """Whether the device was stable and, as far as it tells, not throttled."""
     emulated: bool = False
 
     @property
-    def key(self) -> tuple[str, int, int]:
-        """What tells one entry from another: format, threads, sequence length."""
-        return self.format, self.threads, self.sequence_length
+    def key(self) -> EntryKey:
+        """What tells one entry from another: format, threads, sequence length, batch, scenario."""
+        return self.format, self.threads, self.sequence_length, self.batch, self.scenario
 
 
 class Baseline(Record):
@@ -51,19 +57,21 @@ class Baseline(Record):
     name: str
     bundle: str
     """Name of the bundle it was set from."""
+    task: str = "text-classification"
+    """What its model does."""
     created: AwareDatetime
     limits: GateLimits
     device: DeviceFacts
     """Where times and memory were measured."""
-    labels: dict[str, int] = Field(min_length=1)
-    """Reference label by example id."""
+    labels: dict[str, JsonValue] = Field(min_length=1)
+    """Reference by example id, in the task's JSON form."""
     entries: list[BaselineEntry] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Baseline:
         twice = [key for key, count in Counter(entry.key for entry in self.entries).items() if count > 1]
         if twice:
-            raise ValueError(f"'{twice[0][0]}' has two entries of the same threads and sequence length")
+            raise ValueError(f"'{twice[0][0]}' has two entries that were run in the same way")
         for entry in self.entries:
             if not entry.predictions.keys() <= self.labels.keys():
                 raise ValueError(f"'{entry.format}' predicts examples that have no reference label")
@@ -88,7 +96,7 @@ def baseline_from_measurements(
     if not measurements:
         raise UsageError("no measurements to make a baseline of", where=bundle, cure="run: edgedistil bench BUNDLE")
     refuse_duplicates(measurements, where=bundle)
-    labels: dict[str, int] = {}
+    labels: dict[str, JsonValue] = {}
     for made in measurements:
         if not made.predictions:
             raise UsageError(
@@ -100,11 +108,14 @@ def baseline_from_measurements(
             raise UsageError(
                 "the measurements are of different devices", where=bundle, cure="set one baseline a device"
             )
+        if made.task != measurements[0].task:
+            raise UsageError("the measurements are of different tasks", where=bundle, cure="set one baseline a task")
         if any(labels.setdefault(example, label) != label for example, label in made.labels.items()):
             raise UsageError(f"'{made.name}' was scored against other reference labels than the rest", where=bundle)
     return Baseline(
         name=name,
         bundle=bundle,
+        task=measurements[0].task,
         created=datetime.now(timezone.utc).replace(microsecond=0),
         limits=limits or GateLimits(),
         device=measurements[0].device,
@@ -117,12 +128,17 @@ def refuse_duplicates(measurements: Sequence[Measurement], *, where: str) -> Non
     """Checks that no file was given twice.
 
     Raises:
-        UsageError: When two measurements are of the same format, threads and sequence length.
+        UsageError: When two measurements are of the same format, run in the same way.
     """
-    keys = Counter((made.format, made.threads, made.sequence_length) for made in measurements)
+    keys = Counter(key_of(made) for made in measurements)
     twice = [key[0] for key, count in keys.items() if count > 1]
     if twice:
         raise UsageError(f"two measurements of '{twice[0]}'", where=where, cure="give those of one bundle and one run")
+
+
+def key_of(made: Measurement) -> EntryKey:
+    """Returns what tells a measurement from the others of its bundle; as `BaselineEntry.key`."""
+    return made.format, made.threads, made.sequence_length, made.batch, made.scenario
 
 
 def steady(made: Measurement) -> bool:
@@ -139,10 +155,13 @@ def _entry(made: Measurement) -> BaselineEntry:
         predictions=made.predictions,
         p50_ms=made.p50_ms,
         peak_memory_mb=made.peak_memory_mb,
+        instructions=made.instructions,
         runtime=made.runtime,
         runtime_version=made.runtime_version,
         threads=made.threads,
         sequence_length=made.sequence_length,
+        batch=made.batch,
+        scenario=made.scenario,
         steady=steady(made),
         emulated=made.emulated,
     )

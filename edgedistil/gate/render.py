@@ -9,7 +9,7 @@ from edgedistil.gate.verdict import GateReport
 
 _MARKS = {"pass": "pass", "fail": "FAIL", "inconclusive": "?", "not compared": "-"}
 _HEADINGS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
-_INDENT = " " * 18
+_INDENT = " " * 21
 
 
 def render_text(report: GateReport, width: int = 100) -> str:
@@ -18,7 +18,7 @@ def render_text(report: GateReport, width: int = 100) -> str:
     for file in report.files:
         lines += ["", f"{file.title}: {file.outcome}"]
         for check in file.checks:
-            head = f"  {_MARKS[check.outcome]:<4}  {check.kind:<9} "
+            head = f"  {_MARKS[check.outcome]:<4}  {check.kind:<12} "
             lines += _wrapped(head, check.line, width)
             if check.settle:
                 lines += _wrapped(_INDENT, f"-> {check.settle}", width)

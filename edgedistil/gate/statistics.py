@@ -9,7 +9,7 @@ from scipy import special
 
 ONE_SIDED = 0.95
 _HALVINGS = 60
-_MOST_TIMES = 10_000.0
+MOST_TIMES = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -123,16 +123,21 @@ def examples_to_settle(pairs: Pairs, margin: float) -> int | None:
         A number of examples, rounded up to two digits; None when the difference sits so near the margin that no
         reasonable number would do.
     """
-    if not settled(pairs.times(_MOST_TIMES), margin):
+    if not settled(pairs.times(MOST_TIMES), margin):
         return None
-    low, high = 1.0, _MOST_TIMES
+    low, high = 1.0, MOST_TIMES
     for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
         if settled(pairs.times(middle), margin):
             high = middle
         else:
             low = middle
-    needed = math.ceil(pairs.count * high)
+    return two_digits_up(pairs.count * high)
+
+
+def two_digits_up(count: float) -> int:
+    """Returns a number of examples rounded up to two digits, for more would claim too much."""
+    needed = math.ceil(count)
     unit = 10 ** max(len(str(needed)) - 2, 0)
     return math.ceil(needed / unit) * unit
 

@@ -9,9 +9,17 @@ from edgedistil.bench.measurement import Measurement
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.records import Record
 from edgedistil.errors import UsageError, did_you_mean
-from edgedistil.gate.baseline import Baseline, BaselineEntry, refuse_duplicates
-from edgedistil.gate.checks import Check, Outcome, check_all
+from edgedistil.gate.baseline import Baseline, BaselineEntry, key_of, refuse_duplicates
+from edgedistil.gate.checks import (
+    Check,
+    Outcome,
+    check_instructions,
+    check_latency,
+    check_memory,
+    check_size,
+)
 from edgedistil.gate.limits import GateLimits
+from edgedistil.gate.quality import check_quality
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -67,13 +75,20 @@ def judge(
 
     Raises:
         UsageError: When there is nothing to judge, a format is not in the baseline, a file was given twice or not
-            scored, no example is in common, or reference labels have changed.
+            scored, no example is in common, reference labels have changed, or the baseline is of another task.
     """
     where = f"baseline '{baseline.name}'"
     measurements = [made for made in measurements if bundle in (None, made.bundle)]
     if not measurements:
         raise UsageError("no measurements to judge", where=where, cure="run: edgedistil bench BUNDLE")
     refuse_duplicates(measurements, where=measurements[0].bundle)
+    other = next((made.task for made in measurements if made.task != baseline.task), None)
+    if other:
+        raise UsageError(
+            f"is of the task {baseline.task}, and '{measurements[0].bundle}' of {other}",
+            where=where,
+            cure="name a baseline of its own task, or set one with: edgedistil baseline set BUNDLE",
+        )
     chosen = limits or baseline.limits
     files = [_judge_file(baseline, entry, measurements, chosen) for entry in _held(baseline, formats, where)]
     return GateReport(
@@ -102,16 +117,27 @@ def _judge_file(
     baseline: Baseline, entry: BaselineEntry, measurements: Sequence[Measurement], limits: GateLimits
 ) -> FileVerdict:
     made = _measurement_of(entry, measurements)
-    checks = [_absent(entry)] if made is None else check_all(baseline, entry, made, limits)
+    checks = [_absent(entry)] if made is None else _check_all(baseline, entry, made, limits)
     title = FORMATS[entry.format].title if entry.format in FORMATS else entry.format
     return FileVerdict(
         format=entry.format, title=title, outcome=_worst([check.outcome for check in checks]), checks=checks
     )
 
 
+def _check_all(baseline: Baseline, entry: BaselineEntry, made: Measurement, limits: GateLimits) -> list[Check]:
+    checks = [
+        check_quality(baseline, entry, made, limits.margin),
+        check_latency(baseline, entry, made, limits.latency_ratio),
+        check_memory(baseline, entry, made, limits.memory_ratio),
+        check_size(entry, made, limits.size_ratio),
+    ]
+    counted = check_instructions(baseline, entry, made, limits.instructions_ratio)
+    return [*checks, counted] if counted else checks
+
+
 def _measurement_of(entry: BaselineEntry, measurements: Sequence[Measurement]) -> Measurement | None:
     same_format = [made for made in measurements if made.format == entry.format]
-    exact = [made for made in same_format if (made.format, made.threads, made.sequence_length) == entry.key]
+    exact = [made for made in same_format if key_of(made) == entry.key]
     return next(iter([*exact, *same_format]), None)
 
 

@@ -1,10 +1,8 @@
-"""The picture: accuracy against latency, as SVG that takes its colours from the page around it."""
+"""The picture: score against latency, as SVG that takes its colours from the page around it."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,59 +10,52 @@ from typing import Any
 from edgedistil.bench.measurement import Accuracy, Interval
 from edgedistil.errors import require
 from edgedistil.report.labels import Box, place_labels
-from edgedistil.report.table import Row
+from edgedistil.report.table import Row, metric_of
+from edgedistil.report.theme import LINE, ONNX, PAPER, SOFT, STYLE, TFLITE, TORCH, calm, to_svg
 
-# Stand-ins that no page uses, replaced by the page's own variables once drawn.
-_COLOURS = {
-    "#000101": "var(--ink)",
-    "#000102": "var(--soft)",
-    "#000103": "var(--line)",
-    "#000104": "var(--paper)",
-    "#000105": "var(--onnx)",
-    "#000106": "var(--tflite)",
-    "#000107": "var(--torch)",
-}
-_INK, _SOFT, _LINE, _PAPER, _ONNX, _TFLITE, _TORCH = _COLOURS
-_FAMILIES = {"onnx": (_ONNX, "o"), "tflite": (_TFLITE, "^")}
-_STYLE = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "edgedistil",
-    "font.family": "DejaVu Sans",
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _SOFT,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-    "text.color": _INK,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-}
-_REFERENCE = re.compile(r'(\bid="|href="#|url\(#)')
+_FAMILIES = {"onnx": (ONNX, "o"), "tflite": (TFLITE, "^")}
 
 
 @dataclass(frozen=True)
 class Point:
-    """A row that can be drawn: it has both an accuracy and a latency."""
+    """A row that can be drawn: it has both a score and a cost."""
 
     name: str
     format: str
     accuracy: Accuracy
-    latency: Interval
+    cost: Interval
+
+
+def by_instructions(rows: Sequence[Row]) -> bool:
+    """Returns whether instructions stand for latency: where nothing was timed, and some were counted."""
+    return not any(row.p50_ms for row in rows) and any(row.instructions for row in rows)
 
 
 def points_of(rows: Sequence[Row], *, numbered: bool = False) -> list[Point]:
-    """Returns the rows that can be drawn, each under its name or its number among all rows."""
-    return [
-        Point(str(number) if numbered else row.name, row.format, row.accuracy, row.p50_ms)
-        for number, row in enumerate(rows, 1)
-        if row.accuracy is not None and row.p50_ms is not None and row.p50_ms.low > 0
-    ]
+    """Returns the rows that can be drawn, each under its name or its number among all rows.
+
+    The cost is the median latency in ms, or, where nothing was timed, millions of instructions, which are exact.
+    """
+    counted = by_instructions(rows)
+    found = []
+    for number, row in enumerate(rows, 1):
+        cost = _counted(row) if counted else row.p50_ms
+        if row.accuracy is not None and cost is not None and cost.low > 0:
+            found.append(Point(str(number) if numbered else row.name, row.format, row.accuracy, cost))
+    return found
+
+
+def _counted(row: Row) -> Interval | None:
+    if row.instructions is None:
+        return None
+    millions = row.instructions["total"] / 1e6
+    return Interval(value=millions, low=millions, high=millions)
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
-    """Returns the points that no other beats in both latency and accuracy, the fastest first (Pareto's frontier)."""
-    best, kept = -1.0, []
-    for point in sorted(points, key=lambda point: (point.latency.value, -point.accuracy.value)):
+    """Returns the points that no other beats in both cost and score, the cheapest first (Pareto's frontier)."""
+    best, kept = -math.inf, []
+    for point in sorted(points, key=lambda point: (point.cost.value, -point.accuracy.value)):
         if point.accuracy.value > best:
             best = point.accuracy.value
             kept.append(point)
@@ -72,10 +63,10 @@ def frontier(points: Sequence[Point]) -> list[Point]:
 
 
 def draw(rows: Sequence[Row], *, width: float, height: float, name: str, numbered: bool = False) -> str:
-    """Draws accuracy against median latency, with both 95 % intervals, on a logarithmic time axis.
+    """Draws the score against median latency, with both 95 % intervals, on a logarithmic axis.
 
     Args:
-        rows: The table's rows; those without accuracy or latency are left out.
+        rows: The table's rows; those without score or cost are left out.
         width: Inches; at 96 pixels an inch the letters are of a page's size.
         height: Inches.
         name: Put before every id in the SVG, so that two pictures can stand in one page.
@@ -92,17 +83,22 @@ def draw(rows: Sequence[Row], *, width: float, height: float, name: str, numbere
     from matplotlib.figure import Figure
 
     points = points_of(rows, numbered=numbered)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=96, layout="constrained")
         axes = figure.add_subplot()
         _scales(axes, points)
-        best = frontier(points)
+        calm(axes)
+        what = "instructions an inference, millions" if by_instructions(rows) else "median latency, ms"
+        axes.set_xlabel(f"{what} (logarithmic): less to the left", fontsize=9)
+        axes.set_ylabel(metric_of(rows), fontsize=9)
+        # What is best on one device is not on another.
+        best = frontier(points) if len({row.device for row in rows}) == 1 else []
         if len(best) > 1:
             axes.step(
-                [point.latency.value for point in best],
+                [point.cost.value for point in best],
                 [100 * point.accuracy.value for point in best],
                 where="post",
-                color=_LINE,
+                color=LINE,
                 linestyle=(0, (4, 3)),
                 linewidth=1.2,
                 zorder=1,
@@ -110,9 +106,7 @@ def draw(rows: Sequence[Row], *, width: float, height: float, name: str, numbere
         for point in points:
             _mark(axes, point)
         _name(figure, axes, points)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return _themed(stream.getvalue(), name)
+        return to_svg(figure, name)
 
 
 def _scales(axes: Any, points: Sequence[Point]) -> None:
@@ -120,8 +114,8 @@ def _scales(axes: Any, points: Sequence[Point]) -> None:
 
     axes.set_xscale("log")
     if points:
-        fastest = min(point.latency.low for point in points)
-        slowest = max(point.latency.high for point in points)
+        fastest = min(point.cost.low for point in points)
+        slowest = max(point.cost.high for point in points)
         span = slowest / fastest
         axes.set_xlim(fastest / max(span**0.1, 1.3), slowest * max(span**0.22, 1.6))
         lowest = min(100 * point.accuracy.low for point in points)
@@ -132,33 +126,26 @@ def _scales(axes: Any, points: Sequence[Point]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
-    axes.set_xlabel("median latency, ms (logarithmic): faster to the left", fontsize=9)
-    axes.set_ylabel("accuracy", fontsize=9)
-    axes.tick_params(labelsize=9, length=0)
-    axes.grid(visible=True, color=_LINE, linewidth=0.6, alpha=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _look(point: Point) -> tuple[str, str]:
     """Returns the colour and the marker of a point's runtime."""
-    return _FAMILIES.get(point.format.partition("-")[0], (_TORCH, "s"))
+    return _FAMILIES.get(point.format.partition("-")[0], (TORCH, "s"))
 
 
 def _mark(axes: Any, point: Point) -> None:
     colour, marker = _look(point)
-    across, up = point.latency.value, 100 * point.accuracy.value
+    across, up = point.cost.value, 100 * point.accuracy.value
     axes.errorbar(
         across,
         up,
-        xerr=[[across - point.latency.low], [point.latency.high - across]],
+        xerr=[[across - point.cost.low], [point.cost.high - across]],
         yerr=[[up - 100 * point.accuracy.low], [100 * point.accuracy.high - up]],
         color=colour,
         marker=marker,
         markersize=8,
-        markerfacecolor=colour if "int8" in point.format else _PAPER,
+        markerfacecolor=colour if "int8" in point.format else PAPER,
         markeredgewidth=1.8,
         elinewidth=1.1,
         zorder=3,
@@ -173,8 +160,8 @@ def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
     figure.draw_without_rendering()
     renderer = FigureCanvasAgg(figure).get_renderer()
     unit = figure.dpi / 72
-    where = [tuple(axes.transData.transform((p.latency.value, 100 * p.accuracy.value))) for p in points]
-    halo = [withStroke(linewidth=3, foreground=_PAPER)]
+    where = [tuple(axes.transData.transform((p.cost.value, 100 * p.accuracy.value))) for p in points]
+    halo = [withStroke(linewidth=3, foreground=PAPER)]
     texts = [
         axes.text(0, 0, point.name, fontsize=9, color=_look(point)[0], zorder=5, path_effects=halo) for point in points
     ]
@@ -195,31 +182,21 @@ def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
         aligned = box.left <= spot[0] <= box.right
         if not aligned and math.dist(near, spot) > 14 * unit:
             ends = [back.transform(end) for end in (spot, near)]
-            axes.plot(*zip(*ends, strict=True), color=_SOFT, linewidth=0.7, zorder=2)
+            axes.plot(*zip(*ends, strict=True), color=SOFT, linewidth=0.7, zorder=2)
 
 
 def _ends(axes: Any, point: Point) -> list[tuple[float, float]]:
     """Returns where the bar of a point's accuracy ends, in pixels."""
     ends = (point.accuracy.high, point.accuracy.low)
-    return [tuple(axes.transData.transform((point.latency.value, 100 * end))) for end in ends]
+    return [tuple(axes.transData.transform((point.cost.value, 100 * end))) for end in ends]
 
 
 def _covered(axes: Any, point: Point, spot: tuple[float, float], unit: float) -> list[Box]:
-    low = axes.transData.transform((point.latency.low, 100 * point.accuracy.low))
-    high = axes.transData.transform((point.latency.high, 100 * point.accuracy.high))
+    low = axes.transData.transform((point.cost.low, 100 * point.accuracy.low))
+    high = axes.transData.transform((point.cost.high, 100 * point.accuracy.high))
     size, thin = 6 * unit, 2 * unit
     return [
         Box(spot[0] - size, spot[1] - size, spot[0] + size, spot[1] + size),
         Box(low[0], spot[1] - thin, high[0], spot[1] + thin),
         Box(spot[0] - thin, low[1], spot[0] + thin, high[1]),
     ]
-
-
-def _themed(text: str, name: str) -> str:
-    """Keeps the `<svg>` element, with the page's colours and ids of its own."""
-    text = text[text.index("<svg") :]
-    for stand_in, colour in _COLOURS.items():
-        text = text.replace(stand_in, colour)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    return _REFERENCE.sub(rf"\g<1>{name}-", text)

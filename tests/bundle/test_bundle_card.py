@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_bundle
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from edgedistil.bundle import Bundle
+from edgedistil.bundle import Accuracy, Bundle, FileFacts, write_bundle
+from edgedistil.bundle.usage import _QUESTION, _tags
 
 
 def front_matter(bundle: Bundle) -> dict[str, Any]:
@@ -82,3 +87,57 @@ def test_every_snippet_compiles(bundle: Bundle) -> None:
     assert len(found) == 2
     for text in found:
         compile(text, "card", "exec")
+
+
+TASKS = {
+    "pair-classification": (["no", "yes"], "text-classification", '"text_pair": second', '"A text." --pair "Another'),
+    "regression": (["score"], "text-classification", 'function_to_apply="none"', '"A text to classify."'),
+    "token-classification": (["O", "I-toxic"], "token-classification", "ForTokenClassification", '"A text to look'),
+    "question-answering": (["start", "end"], "question-answering", "ForQuestionAnswering", "--question"),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_has_its_own_code(tmp_path: Path, task: str) -> None:
+    labels, pipeline, code, command = TASKS[task]
+    score = Accuracy(value=0.6, low=0.5, high=0.7, examples=5, metric="char F1", others={"EM": 0.25})
+    sources = tiny_bundle.make_sources(tmp_path / "sources") | {
+        "model_fp32.tflite": Path(tiny_bundle.__file__).with_name("tiny.tflite")
+    }
+    facts = {
+        "onnx/model.onnx": FileFacts("onnx-fp32", accuracy=score),
+        "model_fp32.tflite": FileFacts("tflite-fp32"),
+    }
+    made = write_bundle(tmp_path / "bundle", sources, tiny_bundle.make_details(task=task, labels=labels, facts=facts))
+    values = front_matter(made)
+    assert values["pipeline_tag"] == pipeline
+    assert values["metrics"] == ["f1"]
+    text = (made.folder / "README.md").read_text()
+    assert "| char F1 (95 % interval) |" in text
+    assert "60.0 (50.0 to 70.0); EM 25.0" in text
+    assert "Char F1 is the file's own" in text
+    assert code in text
+    assert f"edgedistil predict FOLDER {command}" in text
+    found = snippets(made)
+    assert len(found) == 3
+    for snippet in found:
+        compile(snippet, "card", "exec")
+
+
+def test_tags_and_answers_are_read_as_the_card_says() -> None:
+    """The last lines of the cards' code, on outputs of which the answer is known."""
+    text = "the very good film"
+    said: list[str] = []
+    tokeniser = Tokenizer(WordPiece({"the": 0, "very": 1, "good": 2, "film": 3, "which": 4}, unk_token="the"))
+    tokeniser.pre_tokenizer = BertPreTokenizer()
+    logits = np.array([[[1, 0], [0, 1], [0, 1], [1, 0], [9, 9], [9, 9]]])
+    scope = {"encoding": tokeniser.encode(text), "text": text, "answer": {"logits": logits}, "np": np}
+    scope["print"] = lambda *parts: said.append(" ".join(map(str, parts)))
+    exec(_tags(["O", "I-x"]).decode, scope)
+    assert said == ["4 8 I-x very", "9 13 I-x good"]
+    # The question's own token has the highest score, and padding after the text a higher one.
+    start, end = np.array([[9.0, 0, 3, 0, 2, 9]]), np.array([[9.0, 2, 0, 1, 0, 9]])
+    scope |= {"encoding": tokeniser.encode("which", text), "context": text}
+    scope["answer"] = {"start_logits": start, "end_logits": end}
+    exec(_QUESTION.decode, scope)
+    assert said[-1] == "very good"

@@ -73,3 +73,26 @@ def measurement() -> Callable[..., Measurement]:
 def measurements() -> list[Measurement]:
     """The seven rows of a quickstart."""
     return [_measurement(*row) for row in QUICKSTART]
+
+
+@pytest.fixture
+def counted() -> Callable[[float], list[Measurement]]:
+    """Makes the quickstart's measurements as an emulator gives them, with so many times the instructions."""
+    absent = dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "peak_memory_mb"))
+    board = XEON.model_copy(update={"machine": "aarch64", "cpu": "Cortex-A72"})
+
+    def make(times: float) -> list[Measurement]:
+        return [
+            _measurement(
+                *row,
+                **absent,
+                samples_ms=[],
+                blocks=[],
+                emulated=True,
+                device=board,
+                instructions={"total": round(row[3] * 1e8 * times)},
+            )
+            for row in QUICKSTART
+        ]
+
+    return make

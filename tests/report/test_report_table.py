@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from edgedistil.bench.measurement import Measurement
+from edgedistil.bench.measurement import Accuracy, Interval, Measurement
 from edgedistil.bench.thermal import Conditions
 from edgedistil.report.table import Row, make_rows, number, render_json, render_markdown, render_table
 
@@ -61,6 +61,22 @@ def test_a_quiet_moment_outweighs_the_load_of_a_minute_ago(measurement: Make) ->
     assert make_rows([busy])[0].flags == ["busy: others used 60 % of the processors when it began"]
 
 
+def test_a_devices_own_reasons_are_told(measurement: Make) -> None:
+    hot = Conditions(
+        throttled=True,
+        throttled_by=["under-voltage"],
+        busy_before=0.5,
+        busy_processes=["backup"],
+        frequency_mhz_before=2400,
+        frequency_mhz_after=1500,
+    )
+    assert make_rows([measurement(conditions=hot)])[0].flags == [
+        "throttled: the processor was slowed down or short of voltage (under-voltage)",
+        "slower: its clock fell from 2400 to 1500 MHz",
+        "busy: others used 50 % of the processors when it began (backup)",
+    ]
+
+
 def test_an_emulators_times_are_not_shown(measurements: list[Measurement], measurement: Make) -> None:
     row = make_rows([*measurements, measurement(emulated=True)])[-1]
     assert (row.p50_ms, row.p99_ms, row.speed) == (None, None, None)
@@ -93,3 +109,42 @@ def test_json_reads_back_as_the_rows(measurements: list[Measurement]) -> None:
 def test_a_figure_keeps_three_digits_or_a_hundredth(value: float) -> None:
     assert float(number(value)) == pytest.approx(value, rel=0.0051, abs=0.00501)
     assert "e" not in number(value)
+
+
+def test_another_metric_gives_its_name(measurement: Make) -> None:
+    score = Accuracy(value=0.71, low=0.68, high=0.74, examples=500, metric="char F1")
+    assert "| char F1 % |" in render_markdown(make_rows([measurement(accuracy=score)]))
+    both = make_rows([measurement(accuracy=score), measurement()])
+    assert "| score % |" in render_markdown(both)
+    pearson = score.model_copy(update={"metric": "pearson", "value": -0.1, "low": -0.2})
+    text = render_markdown(make_rows([measurement(accuracy=pearson)]))
+    assert "| pearson x100 |" in text
+    assert "| -10.0 (-20.0–74.0) |" in text
+
+
+def test_instructions_stand_in_for_times(counted: Callable[[float], list[Measurement]]) -> None:
+    text = render_markdown(make_rows(counted(1)))
+    assert text.splitlines()[0] == "| | accuracy % | M instr. | file MB |"
+    assert "| TFLite int8 | 86.3 (83.9–88.3) | 130 | 18.9 |" in text
+    assert "(every file)" in text
+
+
+def test_what_any_row_has_gets_a_column(measurement: Make) -> None:
+    energy = Interval(value=41.2, low=40.0, high=42.0)
+    offline = measurement(
+        name="offline",
+        batch=8,
+        scenario="offline",
+        throughput_per_second=812.0,
+        tokenise_ms=energy,
+        energy_mj=energy,
+        device_memory_mb=512.0,
+    )
+    text = render_markdown(make_rows([measurement(), offline]))
+    assert text.splitlines()[0] == (
+        "| | accuracy % | p50 ms | p99 ms | a second | mJ | peak MB | GPU MB | file MB | speed |"
+    )
+    assert "offline, batch 8, 64 tokens, 2 threads" in text
+    assert "turning a text into tokens takes 41 ms more" in text
+    # A batch of eight takes longer than a single text, which says nothing of speed.
+    assert make_rows([measurement(), offline])[1].speed is None
