@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,12 +22,13 @@ class Sublayer:
     Attributes:
         layer: The encoder layer, 0-based.
         kind: `attention` (a block is a head) or `ffn` (a block is a group of neurons).
-        blocks: The columns of each block, ascending; all blocks but the last are equally wide.
+        blocks: The columns of each block, ascending; all blocks but the last are equally wide. A block's columns
+            need not be neighbours.
     """
 
     layer: int
     kind: Kind
-    blocks: tuple[range, ...]
+    blocks: tuple[Sequence[int], ...]
 
     @property
     def name(self) -> str:
@@ -40,7 +42,7 @@ class Sublayer:
 
     def columns(self, blocks: list[int]) -> list[int]:
         """Returns the columns of some of the blocks, ascending."""
-        return [column for block in sorted(blocks) for column in self.blocks[block]]
+        return sorted(column for block in blocks for column in self.blocks[block])
 
 
 def _split(columns: int, width: int) -> tuple[range, ...]:

@@ -15,8 +15,8 @@ from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
 from edgedistil.prune.blocks import Sublayer
 
-Batch = tuple[Tensor, Tensor]
-"""Token ids and attention mask, both [batch, sequence]."""
+Batch = tuple[Tensor, ...]
+"""Token ids and attention mask, both [batch, sequence], and labels where a score learns from them."""
 
 _PROBE_SEED = 0
 
@@ -84,16 +84,27 @@ class Moments:
         return weights if float(weights.sum()) > 0 else torch.ones_like(weights)
 
 
-def _probe(logits: Tensor, generator: torch.Generator) -> Tensor:
+def probe(logits: Tensor, generator: torch.Generator, *, over_sequence: bool = False) -> Tensor:
     """Returns a random projection of each text's logits, summed; its squared gradients are unbiased.
 
     With independent signs v, E[(v J)^2] is the squared Jacobian of all logits at once (Hutchinson 1990). The signs
-    are centred, since adding the same to every logit changes no prediction.
+    are centred, since adding the same to every logit of a softmax changes no prediction.
+
+    Args:
+        logits: [batch, labels], or [batch, sequence, labels].
+        generator: Draws the signs.
+        over_sequence: The softmax goes over the sequence, as a span's does.
     """
-    if logits.shape[1] == 1:
+    along = 1 if over_sequence or logits.ndim == 2 else 2
+    if logits.shape[along] == 1:
         return logits.sum()
     signs = torch.randint(0, 2, logits.shape, generator=generator).to(logits) * 2 - 1
-    return (logits * (signs - signs.mean(1, keepdim=True))).sum()
+    return (logits * (signs - signs.mean(along, keepdim=True))).sum()
+
+
+def real_logits(logits: Tensor, mask: Tensor) -> Tensor:
+    """Returns logits with those of padding cut off from the gradient; a text's own are left alone."""
+    return logits if logits.ndim == 2 else logits * mask[:, :, None].to(logits)
 
 
 def _listen(linear: nn.Module, hear: Callable[[Tensor, Tensor], None]) -> None:
@@ -105,21 +116,32 @@ def _listen(linear: nn.Module, hear: Callable[[Tensor, Tensor], None]) -> None:
     linear.register_forward_hook(on_forward)
 
 
-def _listening_copy(
+def listening_copy(
     model: EdgeBertForSequenceClassification,
     sublayers: Sequence[Sublayer],
     hear: Callable[[int, Tensor, Tensor], None],
 ) -> EdgeBertForSequenceClassification:
     """Returns a copy in eval mode that needs gradients of activations only and reports every sublayer."""
-    probe = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-    probe.encoder.embeddings.register_forward_hook(lambda _module, _inputs, output: output.requires_grad_())
+    made = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    made.encoder.embeddings.register_forward_hook(lambda _module, _inputs, output: output.requires_grad_())
 
     def listener(number: int) -> Callable[[Tensor, Tensor], None]:
         return lambda inputs, gradients: hear(number, inputs, gradients)
 
     for number, sublayer in enumerate(sublayers):
-        _listen(sublayer.output(probe), listener(number))
-    return probe
+        _listen(sublayer.output(made), listener(number))
+    return made
+
+
+def some(batches: Sequence[Batch], texts: int) -> list[Batch]:
+    """Returns batches, spread over all lengths, that hold about so many texts."""
+    size = max((len(batch[0]) for batch in batches), default=1)
+    return list(batches[:: max(1, len(batches) * size // texts)])
+
+
+def is_span(model: EdgeBertForSequenceClassification) -> bool:
+    """Tells whether a model's softmax goes over the sequence."""
+    return getattr(model.config, "head", "sequence") == "span"
 
 
 def _empty(linear: nn.Linear) -> Moments:
@@ -159,11 +181,12 @@ def collect_moments(
     def hear(number: int, inputs: Tensor, gradients: Tensor) -> None:
         moments[number].add(inputs[tokens], gradients[tokens], len(inputs))
 
-    probe = _listening_copy(model, sublayers, hear)
+    listening = listening_copy(model, sublayers, hear)
     with torch.enable_grad(), progress.bar("calibrate pruning", len(batches)) as bar:
-        for ids, mask in batches:
+        for ids, mask, *_ in batches:
             tokens = mask.to(device).bool()
-            _probe(probe(ids.to(device), mask.to(device)).logits, generator).backward()
+            logits = real_logits(listening(ids.to(device), mask.to(device)).logits, mask.to(device))
+            probe(logits, generator, over_sequence=is_span(model)).backward()
             bar.advance()
     if not moments or not moments[0].tokens:
         raise UsageError("there is no text to calibrate pruning with", cure="give at least one example")

@@ -20,7 +20,7 @@ def _inverse(matrix: Tensor) -> Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
 
 
-def _block_errors(weight: Tensor, inverse: Tensor, blocks: Sequence[range]) -> tuple[Tensor, Tensor]:
+def _block_errors(weight: Tensor, inverse: Tensor, blocks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Returns what the removal of each of some equally wide blocks costs, and its (H^-1[S, S])^-1.
 
     Args:
@@ -38,7 +38,7 @@ def _block_errors(weight: Tensor, inverse: Tensor, blocks: Sequence[range]) -> t
 
 
 def _cheapest(
-    weight: Tensor, inverse: Tensor, blocks: Sequence[range], alive: Sequence[int]
+    weight: Tensor, inverse: Tensor, blocks: Sequence[Sequence[int]], alive: Sequence[int]
 ) -> tuple[int, float, Tensor]:
     """Returns the living block whose removal costs least, that cost, and its (H^-1[S, S])^-1."""
     best: tuple[int, float, Tensor] | None = None
@@ -55,12 +55,12 @@ def _cheapest(
 
 
 def _compact(
-    weight: Tensor, inverse: Tensor, places: Sequence[range], alive: Sequence[int]
-) -> tuple[Tensor, Tensor, list[range]]:
+    weight: Tensor, inverse: Tensor, places: Sequence[Sequence[int]], alive: Sequence[int]
+) -> tuple[Tensor, Tensor, list[Sequence[int]]]:
     """Drops the columns of removed blocks, which every later step would otherwise compute in vain."""
     columns = [column for number in alive for column in places[number]]
     index = torch.tensor(columns, dtype=torch.long, device=weight.device)
-    moved = [range(0)] * len(places)
+    moved: list[Sequence[int]] = [range(0)] * len(places)
     start = 0
     for number in alive:
         moved[number] = range(start, start + len(places[number]))
@@ -68,7 +68,7 @@ def _compact(
     return weight[:, index], inverse[index[:, None], index], moved
 
 
-def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[range]) -> Curve:
+def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[Sequence[int]]) -> Curve:
     """Removes block after block, always the one that costs least, and records the error at every level.
 
     For a block S it costs trace(W[:, S] (H^-1[S, S])^-1 W[:, S]^T); then W -= W[:, S] (H^-1[S, S])^-1 H^-1[S, :]

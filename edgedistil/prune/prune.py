@@ -10,17 +10,20 @@ from dataclasses import dataclass
 import torch
 
 from edgedistil.errors import UsageError
-from edgedistil.models.configuration import EdgeBertConfig
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.models.shrink import keep
-from edgedistil.models.size import head_macs, head_parameters, neuron_macs, neuron_parameters
 from edgedistil.progress import Progress, SilentProgress
 from edgedistil.prune.blocks import Sublayer, sublayers_of
+from edgedistil.prune.costs import CostModel, allowance, cost_model, impossible, level_costs, model_cost
 from edgedistil.prune.curve import Curve
+from edgedistil.prune.local_search import improve
 from edgedistil.prune.moments import Batch
+from edgedistil.prune.rearrange import rearranged
+from edgedistil.prune.regroup import regrouped
+from edgedistil.prune.rescale import rescaled
 from edgedistil.prune.scores import Request, Scored, get_score
-from edgedistil.prune.search import choose_levels
-from edgedistil.prune.settings import PruneSettings
+from edgedistil.prune.search import cheapest, choose_levels
+from edgedistil.prune.settings import SHARES, PruneSettings
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class PruneResult:
         levels: For each sublayer, how many blocks it lost.
         predicted_error: The sum of the curves at these levels, in the score's unit.
         share: The part of the prunable cost that stayed; never above the budget.
+        predicted: What the smaller model costs, in the budget's unit.
+        before: What the larger model costs.
+        unit: Of the two: `parameters`, `macs`, `ms`, `instructions` or `MB`.
         seconds: Wall time.
     """
 
@@ -47,51 +53,84 @@ class PruneResult:
     levels: list[int]
     predicted_error: float
     share: float
+    predicted: float
+    before: float
+    unit: str
     seconds: float
 
 
-def level_costs(sublayer: Sublayer, order: Sequence[int], per_column: float) -> list[float]:
-    """Returns what a sublayer costs at each level, from nothing removed to nothing left.
+@dataclass(frozen=True)
+class Scores:
+    """What a score found out about a model; good for any number of budgets.
+
+    Attributes:
+        sublayers: What can be pruned.
+        scored: The curve and rebuilt Linear of each.
+        seconds: Wall time.
+    """
+
+    sublayers: list[Sublayer]
+    scored: list[Scored]
+    seconds: float
+
+    @property
+    def curves(self) -> list[Curve]:
+        """Returns each sublayer's curve."""
+        return [each.curve for each in self.scored]
+
+
+def score_model(
+    model: EdgeBertForSequenceClassification,
+    calibration_batches: Sequence[Batch],
+    settings: PruneSettings,
+    progress: Progress | None = None,
+) -> Scores:
+    """Scores a model's blocks, once for all budgets.
 
     Args:
-        sublayer: The sublayer.
-        order: Its blocks in the order of removal.
-        per_column: Cost of one column of its output Linear.
+        model: The model; it is left as it is.
+        calibration_batches: Token ids and attention masks [batch, sequence], and for some scores labels.
+        settings: The score and its options.
+        progress: Where to report.
+
+    Raises:
+        UsageError: When the score is unknown, or there is nothing to prune or no text.
     """
-    columns = sum(len(block) for block in sublayer.blocks)
-    costs = [columns * per_column]
-    for block in order:
-        columns -= len(sublayer.blocks[block])
-        costs.append(columns * per_column)
-    return costs
+    started = time.perf_counter()
+    sublayers = sublayers_of(model.config, settings.block)
+    if not sublayers:
+        raise UsageError("the model has no heads and no FFN neurons to prune", cure="give an unpruned model")
+    if settings.regroup:
+        sublayers = regrouped(model, calibration_batches, sublayers, settings.damping)
+    request = Request(model, calibration_batches, sublayers, settings.damping, progress or SilentProgress())
+    return Scores(sublayers, get_score(settings.score)(request), time.perf_counter() - started)
 
 
-def _cost_per_column(config: EdgeBertConfig, sublayer: Sublayer, settings: PruneSettings) -> float:
-    length = settings.sequence_length
-    if sublayer.kind == "attention":
-        head = head_parameters(config) if settings.budget == "parameters" else head_macs(config, length)
-        return head / config.head_size
-    return neuron_parameters(config) if settings.budget == "parameters" else neuron_macs(config, length)
+def choose(
+    model: EdgeBertForSequenceClassification, scores: Scores, settings: PruneSettings, costs: CostModel
+) -> list[int]:
+    """Returns the level of each sublayer with the least error under a budget.
 
-
-def _spend(
-    config: EdgeBertConfig, sublayers: Sequence[Sublayer], curves: Sequence[Curve], settings: PruneSettings
-) -> tuple[list[int], float]:
-    """Returns the level of each sublayer and the part of the prunable cost that stays."""
-    costs = [
-        level_costs(sublayer, curve.order, _cost_per_column(config, sublayer, settings))
-        for sublayer, curve in zip(sublayers, curves, strict=True)
+    Raises:
+        UsageError: When no choice of levels fits; the line names the nearest budget that does.
+    """
+    table = [
+        level_costs(model.config, sublayer, curve.order, costs)
+        for sublayer, curve in zip(scores.sublayers, scores.curves, strict=True)
     ]
-    total = sum(levels[0] for levels in costs)
-    levels = choose_levels([curve.errors for curve in curves], costs, settings.share * total)
-    spent = sum(cost[level] for cost, level in zip(costs, levels, strict=True))
-    if not spent:
+    budget = allowance(settings, costs, model.config)
+    least = cheapest(table)
+    if settings.budget not in SHARES and least > budget:
+        whole, rest = model_cost(costs, model.config), costs.rest(model.config)
+        raise impossible(settings, whole, rest + least, costs.unit)
+    levels = choose_levels([curve.errors for curve in scores.curves], table, budget)
+    if settings.budget in SHARES and not sum(row[level] for row, level in zip(table, levels, strict=True)):
         raise UsageError(
-            f"a pruning budget of {settings.share:g} leaves no head and no FFN block",
-            where="prune.share",
+            f"a pruning budget of {settings.amount:g} leaves no head and no FFN block",
+            where=f"prune.{settings.budget}",
             cure="raise it",
         )
-    return levels, spent / total
+    return levels
 
 
 def remove_blocks(
@@ -135,6 +174,9 @@ def prune(
     calibration_batches: Sequence[Batch],
     settings: PruneSettings,
     progress: Progress | None = None,
+    *,
+    costs: CostModel | None = None,
+    scores: Scores | None = None,
 ) -> PruneResult:
     """Removes heads and FFN blocks until a model fits a budget, unevenly over its layers.
 
@@ -142,30 +184,40 @@ def prune(
 
     Args:
         model: The model; it is left as it is.
-        calibration_batches: Token ids and attention masks [batch, sequence] of a few hundred real texts; no labels.
+        calibration_batches: Token ids and attention masks [batch, sequence] of a few hundred real texts, and labels
+            for a score that learns from them.
         settings: The budget and how to spend it.
         progress: Where to report.
+        costs: What the budget is counted in: `Latency` for `latency_ms` and `speedup`, `FileSize` for `size_mb`.
+        scores: What `score_model` found for the same model and settings, so as not to find it again.
 
     Raises:
-        UsageError: When the score is unknown, there is no text, or the budget leaves no block at all.
+        UsageError: When the score is unknown, there is no text, or the budget cannot be met.
     """
     started = time.perf_counter()
-    sublayers = sublayers_of(model.config, settings.block)
-    if not sublayers:
-        raise UsageError("the model has no heads and no FFN neurons to prune", cure="give an unpruned model")
-    request = Request(model, calibration_batches, sublayers, settings.damping, progress or SilentProgress())
-    scored = get_score(settings.score)(request)
-    curves = [each.curve for each in scored]
-    levels, share = _spend(model.config, sublayers, curves, settings)
-    smaller, heads, neurons = remove_blocks(model, sublayers, scored, levels)
+    progress = progress or SilentProgress()
+    costs = cost_model(settings, costs)
+    scores = scores or score_model(model, calibration_batches, settings, progress)
+    levels = choose(model, scores, settings, costs)
+    if settings.local_search:
+        levels = improve(model, scores, levels, settings, costs, calibration_batches, progress)
+    scored = rearranged(model, scores, levels, calibration_batches) if settings.rearrange else scores.scored
+    smaller, heads, neurons = remove_blocks(model, scores.sublayers, scored, levels)
+    if settings.rescale:
+        smaller = rescaled(smaller, model, calibration_batches)
+    before, after = model_cost(costs, model.config), model_cost(costs, smaller.config)
+    rest = costs.rest(model.config)
     return PruneResult(
         model=smaller,
         heads_kept=heads,
         ffn_kept=neurons,
-        sublayers=sublayers,
-        curves=curves,
+        sublayers=scores.sublayers,
+        curves=[each.curve for each in scored],
         levels=levels,
-        predicted_error=sum(curve.errors[level] for curve, level in zip(curves, levels, strict=True)),
-        share=share,
+        predicted_error=sum(each.curve.errors[level] for each, level in zip(scored, levels, strict=True)),
+        share=(after - rest) / (before - rest),
+        predicted=after,
+        before=before,
+        unit=costs.unit,
         seconds=time.perf_counter() - started,
     )

@@ -70,6 +70,11 @@ def choose_levels(
     return _trace(back, int(np.argmin(lost)))
 
 
+def cheapest(costs: Sequence[Sequence[float]]) -> float:
+    """Returns what the cheapest levels cost together."""
+    return float(sum(min(levels) for levels in costs))
+
+
 def _trace(back: Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]], state: int) -> list[int]:
     levels: list[int] = []
     for origin, level in reversed(back):

@@ -142,13 +142,13 @@ def test_magnitude_removes_the_smallest_columns(model: EdgeBertForSequenceClassi
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"share": 0.0}, "prune.share: a pruning budget of 0 is not a share; give a number above 0"),
-        ({"share": -0.5}, "a pruning budget of -0.5 is not a share"),
-        ({"share": 1.01}, "a pruning budget of 1.01 is not a share"),
-        ({"share": float("nan")}, "a pruning budget of nan is not a share"),
-        ({"share": 0.5, "budget": "mac"}, "no pruning budget is called 'mac'; did you mean 'macs'?"),
-        ({"share": 0.5, "damping": 0.0}, "a damping of 0 leaves the Hessian without an inverse"),
-        ({"share": 0.5, "block": 0}, "block and sequence_length must be at least 1"),
+        ({"amount": 0.0}, "prune.parameters: a pruning budget of 0 is not a share; give a number above 0"),
+        ({"amount": -0.5}, "a pruning budget of -0.5 is not a share"),
+        ({"amount": 1.01}, "a pruning budget of 1.01 is not a share"),
+        ({"amount": float("nan")}, "a pruning budget of nan is not a share"),
+        ({"amount": 0.5, "budget": "mac"}, "no pruning budget is called 'mac'; did you mean 'macs'?"),
+        ({"amount": 0.5, "damping": 0.0}, "a damping of 0 leaves the Hessian without an inverse"),
+        ({"amount": 0.5, "block": 0}, "block and sequence_length must be at least 1"),
     ],
 )
 def test_bad_settings_are_one_line(settings: dict[str, object], line: str) -> None:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
-from torch import Tensor, nn
 
 from edgedistil.prune.curve import Curve
+from edgedistil.prune.cut import cut
 from edgedistil.prune.scores import Request, Scored, register
-
-
-def _rebuild(linear: nn.Linear) -> Callable[[Sequence[int]], tuple[Tensor, Tensor]]:
-    def rebuild(kept: Sequence[int]) -> tuple[Tensor, Tensor]:
-        weight = torch.zeros_like(linear.weight)
-        weight[:, list(kept)] = linear.weight.detach()[:, list(kept)]
-        return weight, linear.bias.detach()
-
-    return rebuild
 
 
 @register("magnitude")
@@ -31,5 +20,5 @@ def score(request: Request) -> list[Scored]:
         sizes = sizes / sizes.sum().clamp_min(torch.finfo(torch.float64).tiny)
         order = torch.argsort(sizes, stable=True)
         errors = [0.0, *sizes[order].cumsum(0).tolist()]
-        scored.append(Scored(Curve(tuple(order.tolist()), tuple(errors)), _rebuild(linear)))
+        scored.append(Scored(Curve(tuple(order.tolist()), tuple(errors)), cut(linear)))
     return scored

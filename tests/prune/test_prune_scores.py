@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from edgedistil.models import EdgeBertForSequenceClassification
+from edgedistil.progress import SilentProgress
+from edgedistil.prune import GroupLasso, PruneSettings, prune
+from edgedistil.prune.blocks import Sublayer, sublayers_of
+from edgedistil.prune.fisher import collect_fisher, loss_of, quadratic
+from edgedistil.prune.local_search import logit_distance
+from edgedistil.prune.rearrange import swap
+from edgedistil.prune.regroup import regrouped
+from edgedistil.prune.rescale import rescaled
+from edgedistil.prune.scores.fisher import diagonal_curve, greedy_curve
+
+Batches = list[tuple[Tensor, ...]]
+
+
+def labelled(batches: Batches) -> Batches:
+    generator = torch.Generator().manual_seed(3)
+    return [(ids, mask, torch.randint(0, 3, (len(ids),), generator=generator)) for ids, mask in batches]
+
+
+def positive(seed: int, size: int) -> Tensor:
+    root = torch.randn(size, size + 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return root @ root.T
+
+
+def masked_loss(
+    model: EdgeBertForSequenceClassification, sublayer: Sublayer, block: int, value: float, row: tuple[Tensor, ...]
+) -> Tensor:
+    """One text's loss with one block's mask at some value."""
+    columns = torch.ones(sum(len(each) for each in sublayer.blocks))
+    columns[list(sublayer.blocks[block])] = value
+    handle = sublayer.output(model).register_forward_pre_hook(lambda _m, inputs: (inputs[0] * columns,))
+    with torch.no_grad():
+        loss = loss_of(model, model(row[0], row[1]).logits, row[2])
+    handle.remove()
+    return loss
+
+
+def test_fisher_is_the_outer_product_of_each_texts_mask_gradients(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    model = model.double()
+    few = [tuple(part[:5] for part in batch) for batch in labelled(batches)[1:2]]
+    sublayers = [sublayers_of(model.config, 8)[number] for number in (0, 3)]
+    found = collect_fisher(model, few, sublayers, SilentProgress())
+    step = 1e-4
+    for sublayer, fisher in zip(sublayers, found, strict=True):
+        gradients = torch.zeros(5, len(sublayer.blocks), dtype=torch.float64)
+        for text, block in itertools.product(range(5), range(len(sublayer.blocks))):
+            row = tuple(part[text : text + 1] for part in few[0])
+            up, down = (masked_loss(model, sublayer, block, value, row) for value in (1 + step, 1 - step))
+            gradients[text, block] = (up - down) / (2 * step)
+        torch.testing.assert_close(fisher, gradients.T @ gradients / 5, rtol=1e-3, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), size=st.integers(2, 6))
+def test_fisher_curves_are_the_quadratic_form(seed: int, size: int) -> None:
+    fisher = positive(seed, size)
+    curve = greedy_curve(fisher)
+    for level in range(1, size + 1):
+        truth = max(quadratic(fisher, curve.order[:count]) for count in range(1, level + 1))
+        assert curve.errors[level] == pytest.approx(truth)
+    plain = diagonal_curve(fisher)
+    assert plain.errors[-1] == pytest.approx(0.5 * float(fisher.trace()))
+    assert list(plain.errors) == sorted(plain.errors)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), size=st.integers(2, 7), data=st.data())
+def test_swaps_end_where_no_single_swap_helps(seed: int, size: int, data: st.DataObject) -> None:
+    fisher = positive(seed, size)
+    start = list(range(data.draw(st.integers(1, size - 1))))
+    gone = swap(fisher, start)
+    assert len(set(gone)) == len(start)
+    best = quadratic(fisher, gone)
+    assert best <= quadratic(fisher, start) + 1e-9
+    for out, back in itertools.product(set(range(size)) - set(gone), gone):
+        assert quadratic(fisher, [*(set(gone) - {back}), out]) >= best - 1e-9
+
+
+def test_group_lasso_empties_what_is_small_and_leaves_the_rest(model: EdgeBertForSequenceClassification) -> None:
+    sublayers = sublayers_of(model.config, 8)
+    with torch.no_grad():
+        model.encoder.layers[0].ffn.up.weight[8:16] *= 0.05
+        model.encoder.layers[0].ffn.down.weight[:, 8:16] *= 0.05
+        model.encoder.layers[2].attention.output.weight[:, 6:12] *= 0.05
+        for part in ("query", "key", "value"):
+            getattr(model.encoder.layers[2].attention, part).weight[6:12] *= 0.05
+    lasso = GroupLasso(model, sublayers, strength=1e-2)
+    before = [norms.detach().clone() for norms in lasso.squared_norms()]
+    groups = sum(len(sublayer.blocks) for sublayer in sublayers)
+    assert 0.9 * 1e-2 * groups < float(lasso.penalty().detach()) <= 1e-2 * groups
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    for number in range(40):
+        optimiser.zero_grad()
+        lasso.penalty().backward()
+        optimiser.step()
+        if number % 10 == 9:
+            lasso.reweight()
+    names = [sublayer.name for sublayer in sublayers]
+    share = [(after / first).detach() for after, first in zip(lasso.squared_norms(), before, strict=True)]
+    small = {("layer 0 ffn", 1), ("layer 2 attention", 1)}
+    for name, ratio in zip(names, share, strict=True):
+        for block, left in enumerate(ratio.tolist()):
+            assert (left < 0.9) == ((name, block) in small)
+    result = prune(model, [], PruneSettings(0.97, block=8, score="group_lasso"))
+    assert set(result.ffn_kept[0]) == {*range(8), *range(16, 40)}
+
+
+def test_regrouped_neurons_lose_less(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    with torch.no_grad():
+        model.encoder.layers[1].ffn.down.weight[:, ::2] *= 0.02
+    grouped = regrouped(model, batches, sublayers_of(model.config, 8), 1e-2)
+    ffn = next(each for each in grouped if each.name == "layer 1 ffn")
+    assert sorted(column for block in ffn.blocks for column in block) == list(range(40))
+    assert all(column % 2 == 0 for block in ffn.blocks[:2] for column in block)
+    plain = prune(model, batches, PruneSettings(0.7, block=8))
+    better = prune(model, batches, PruneSettings(0.7, block=8, regroup=True))
+    assert better.predicted_error < 0.9 * plain.predicted_error
+    assert logit_distance(better.model, model, batches) < logit_distance(plain.model, model, batches)
+
+
+def test_rescaling_brings_the_outputs_nearer(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    settings_ = PruneSettings(0.6, block=8, score="fisher")
+    cut = prune(model, labelled(batches), settings_)
+    tuned = rescaled(cut.model, model, batches, block=8)
+    assert tuned.config.heads == cut.model.config.heads
+    assert logit_distance(tuned, model, batches) < 0.95 * logit_distance(cut.model, model, batches)
+
+
+def test_rescaling_an_unpruned_model_changes_nothing(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    tuned = rescaled(model, model, batches, block=8)
+    assert logit_distance(tuned, model, batches) < 1e-9
+
+
+def test_local_search_is_never_farther_and_keeps_the_budget(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    plain = prune(model, batches, PruneSettings(0.5, block=8))
+    searched = prune(model, batches, PruneSettings(0.5, block=8, local_search=25))
+    assert searched.share <= 0.5
+    assert logit_distance(searched.model, model, batches) <= logit_distance(plain.model, model, batches)

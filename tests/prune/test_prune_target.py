@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from latency_tables import latency_table
+from torch import Tensor
+
+from edgedistil.errors import UsageError
+from edgedistil.models import EdgeBertForSequenceClassification
+from edgedistil.prune import Latency, PruneSettings, prune, prune_to_target
+from edgedistil.prune.costs import model_cost
+from edgedistil.prune.target import Answer, prune_family
+
+Batches = list[tuple[Tensor, Tensor]]
+
+
+class Device:
+    """A device that is slower than its table by a factor and a fixed part."""
+
+    def __init__(self, factor: float = 1.0, offset: float = 0.0) -> None:
+        self.factor, self.offset, self.calls = factor, offset, 0
+
+    def __call__(self, models: Sequence[EdgeBertForSequenceClassification]) -> list[float]:
+        self.calls += 1
+        table = latency_table()
+        return [self.factor * table.predict(each.config.heads, each.config.ffn) + self.offset for each in models]
+
+
+@pytest.mark.parametrize(("budget", "amount"), [("latency_ms", 8.0), ("speedup", 1.8), ("size_mb", 0.018)])
+def test_the_prediction_is_within_the_target(
+    model: EdgeBertForSequenceClassification, batches: Batches, budget: str, amount: float
+) -> None:
+    from edgedistil.prune import FileSize
+
+    costs = FileSize("onnx-fp32") if budget == "size_mb" else Latency(latency_table())
+    result = prune(model, batches, PruneSettings(amount, budget, block=8), costs=costs)
+    asked = result.before / amount if budget == "speedup" else amount
+    assert result.predicted <= asked
+    assert result.predicted > 0.8 * asked
+    assert result.predicted == pytest.approx(model_cost(costs, result.model.config))
+
+
+def test_a_hit_is_measured_once(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    device = Device()
+    answer = prune_to_target(model, batches, PruneSettings(2.0, "speedup", block=8), Latency(latency_table()), device)
+    assert device.calls == 1
+    assert answer.miss is not None
+    assert abs(answer.miss) <= 0.08
+    assert answer.predicted == pytest.approx(answer.measured)
+    assert answer.line().startswith("asked 2x, predicted 2.")
+
+
+def test_prediction_and_measurement_are_told_apart(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    settings = PruneSettings(2.0, "speedup", block=8)
+    answer = prune_to_target(model, batches, settings, Latency(latency_table()), Device(3.0))
+    assert answer.predicted == pytest.approx(answer.measured)
+    assert answer.result.predicted == pytest.approx(answer.attempts[-1].measured / 3.0)
+
+
+@pytest.mark.parametrize("device", [Device(1.5), Device(1.0, 1.5), Device(1.3, 1.0), Device(0.7, 0.5)])
+@pytest.mark.parametrize(("budget", "amount"), [("latency_ms", 7.0), ("speedup", 2.2)])
+def test_a_miss_corrects_the_table_and_searches_once_more(
+    model: EdgeBertForSequenceClassification, batches: Batches, device: Device, budget: str, amount: float
+) -> None:
+    device.calls = 0
+    answer = prune_to_target(model, batches, PruneSettings(amount, budget, block=8), Latency(latency_table()), device)
+    assert answer.miss is not None
+    assert abs(answer.miss) <= 0.08
+    assert device.calls == len(answer.attempts) <= 2
+    if len(answer.attempts) == 2:
+        assert answer.attempts[1].predicted == pytest.approx(answer.attempts[1].measured)
+
+
+def test_an_impossible_target_is_refused_before_anything_is_scored(model: EdgeBertForSequenceClassification) -> None:
+    with pytest.raises(UsageError, match="is impossible"):
+        prune_to_target(model, [], PruneSettings(0.1, "latency_ms"), Latency(latency_table()))
+
+
+def test_a_family_goes_from_one_to_the_next(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    costs = Latency(latency_table())
+    settings = PruneSettings(1.5, "speedup", block=8)
+
+    def step(current: EdgeBertForSequenceClassification, asked: PruneSettings) -> Answer:
+        return prune_to_target(current, batches, asked, costs, Device(1.2), whole=model)
+
+    answers = prune_family(model, [1.5, 2.0, 3.0], settings, step)
+    whole = model_cost(costs, model.config)
+    previous = model.config
+    for answer, target in zip(answers, [1.5, 2.0, 3.0], strict=True):
+        config = answer.result.model.config
+        assert answer.asked == target
+        assert answer.measured == pytest.approx(whole / model_cost(costs, config))
+        assert 0.8 * whole / target < model_cost(costs, config) <= whole / target + 1e-9
+        assert all(after <= before for after, before in zip(config.heads, previous.heads, strict=True))
+        assert all(after <= before for after, before in zip(config.ffn, previous.ffn, strict=True))
+        previous = config
