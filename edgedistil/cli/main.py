@@ -10,7 +10,7 @@ from types import FrameType
 import typer
 
 import edgedistil
-from edgedistil.cli import bench, cache, devices, gate, initialise, predict, report, run, schema
+from edgedistil.cli import bench, cache, devices, gate, initialise, predict, profile, report, run, schema
 from edgedistil.errors import EdgeDistilError
 from edgedistil.quiet import quieten
 
@@ -37,7 +37,7 @@ def _options(
     """Holds the options that stand before a command."""
 
 
-for _part in (initialise, run, predict, bench, gate, report, devices, cache, schema):
+for _part in (initialise, run, predict, bench, gate, report, devices, profile, cache, schema):
     _part.register(app)
 
 

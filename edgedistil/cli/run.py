@@ -11,7 +11,7 @@ import typer
 
 from edgedistil.cli.console import open_console
 from edgedistil.errors import require
-from edgedistil.progress import TerminalProgress
+from edgedistil.progress import SilentProgress, TerminalProgress
 
 _Recipe = Annotated[Path, typer.Argument(help="The recipe, such as export/quickstart.yaml.", show_default=False)]
 _Set = Annotated[
@@ -23,6 +23,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outp
 
 _VERBS = {
     "teacher": "Fine-tune (or load) and score the teacher.",
+    "general": "Distil the student over plain text, for any task to come.",
     "distil": "Train the student to follow the teacher.",
     "prune": "Remove heads and FFN blocks under the recipe's budget, and recover.",
     "export": "Make the files, check each against PyTorch, put those that hold into a bundle.",
@@ -58,6 +59,7 @@ def _run(recipe: Path, overrides: list[str] | None, until: str | None, dry_run: 
     checked = load_recipe(recipe, overrides or [])
     for module in ("torch", "transformers", "datasets", "accelerate", "optimum", "litert_torch", "ai_edge_quantizer"):
         require(module, "host")
+    from edgedistil.pipeline.processes import is_main
     from edgedistil.pipeline.run import plan_recipe, run_plan
 
     plan = plan_recipe(checked, Workspace.of_recipe(recipe), until=until)
@@ -66,6 +68,8 @@ def _run(recipe: Path, overrides: list[str] | None, until: str | None, dry_run: 
         view = plan_table(plan)
         typer.echo(json.dumps(view.as_json(), indent=1)) if as_json else console.print(view.table())
         return
-    outcome = run_plan(plan, TerminalProgress())
+    outcome = run_plan(plan, TerminalProgress() if is_main() else SilentProgress())
+    if not is_main():
+        return
     view_of = result_view(outcome, recipe)
     typer.echo(json.dumps(view_of.as_json(), indent=1)) if as_json else view_of.print(console)

@@ -18,7 +18,7 @@ from edgedistil.errors import EdgeDistilError
 from edgedistil.export.all import ExportedFile, export_all
 from edgedistil.export.tokenizer import copy_tokenizer
 from edgedistil.models import count_parameters, is_uniform, load_model, root_config, save_model, save_plain
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 
@@ -76,6 +76,9 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     _write_weights(model, work, plain_only=name != "export")
     (work / "evaluation").mkdir()
     dev.save(work / "evaluation" / "dev.npz")
+    answers = context.inputs["data"] / "dev" / "answers.jsonl"
+    if answers.is_file():
+        shutil.copyfile(answers, work / "evaluation" / "dev.jsonl")
     write_bundle(
         context.folder / "bundle", _files(work, left_out), _details(build, source, name, model, exported, context)
     )
@@ -88,7 +91,7 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     }
 
 
-def _write_weights(model: EdgeBertForSequenceClassification, folder: Path, *, plain_only: bool) -> None:
+def _write_weights(model: EdgeBertHeadModel, folder: Path, *, plain_only: bool) -> None:
     """Writes the root's configuration and, apart from references, the PyTorch weights."""
     config = root_config(model)
     if plain_only:
@@ -110,7 +113,7 @@ def _details(
     build: Build,
     source: Stage,
     name: str,
-    model: EdgeBertForSequenceClassification,
+    model: EdgeBertHeadModel,
     exported: list[ExportedFile],
     context: StageContext,
 ) -> BundleDetails:
@@ -132,10 +135,10 @@ def _details(
         packages=package_versions(),
         seed=recipe.seed,
         dataset=DatasetRecord(
-            source=recipe.data.hub_id or recipe.data.source,
+            source=recipe.examples.hub_id or recipe.examples.source,
             fingerprint=build.source.fingerprint(),
             counts=prepared.counts,
-            licence=recipe.data.licence,
+            licence=recipe.examples.licence,
         ),
         model=ModelShape(
             layers=len(config.heads),

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.pipeline.processes import is_main, meet, wait_for
 from edgedistil.pipeline.stage import Stage, StageContext
-from edgedistil.progress import Progress
+from edgedistil.progress import Progress, SilentProgress
 
 _RECORD = "stage.json"
 
@@ -79,6 +81,8 @@ class StageCache:
         found = self.find(stage)
         if found:
             return found
+        if not is_main():
+            return self._assist(stage)
         inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
         partial = self._partial / _folder_name(stage)
         with _disk_errors(stage, self.root), _lock(partial.with_suffix(".lock"), stage):
@@ -94,6 +98,8 @@ class StageCache:
         started = time.monotonic()
         try:
             summary = stage.work(StageContext(folder, scratch, inputs, progress))
+            if stage.together:
+                meet()
         finally:
             if scratch.is_dir() and any(scratch.iterdir()):
                 (scratch / "seconds").write_text(str(before + time.monotonic() - started))
@@ -113,6 +119,16 @@ class StageCache:
         folder.rename(done.folder)
         shutil.rmtree(partial, ignore_errors=True)
         return done
+
+    def _assist(self, stage: Stage) -> Finished:
+        """Takes this process's share of a stage that is worked on together; returns the main process's result."""
+        if stage.together:
+            partial = self._partial / _folder_name(stage)
+            inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
+            with tempfile.TemporaryDirectory() as folder:
+                stage.work(StageContext(Path(folder), partial / "scratch", inputs, SilentProgress()))
+            meet()
+        return wait_for(lambda: self.find(stage))
 
     def _check_space(self, stage: Stage) -> None:
         self.root.mkdir(parents=True, exist_ok=True)

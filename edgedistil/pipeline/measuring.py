@@ -7,6 +7,7 @@ from typing import Any
 
 from edgedistil.bench.cases import Case, cases_of
 from edgedistil.bench.measurement import write_measurements
+from edgedistil.bench.scores import Examples
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
@@ -31,7 +32,7 @@ def measure(build: Build, device: Device, context: StageContext) -> dict[str, An
     bundle = open_bundle(context.inputs["bundle"] / "bundle", verify=False)
     cases = _cases(build, device, context, bundle)
     settings = BenchSettings(max_seconds=bench.seconds_per_file)
-    result = device.bench(cases, bundle.evaluation_path, settings, context.progress)
+    result = device.bench(cases, Examples.of(bundle), settings, context.progress)
     for name, error in result.failures.items():
         context.progress.say(f"edgedistil: {name} not measured: {error.line()}")
     if not any(made.name == cases[0].name for made in result.measurements):
@@ -70,6 +71,6 @@ def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) 
     cases += [
         replace(case, name=f"{shipped}, {case.name}")
         for case in cases_of(bundle, threads, length)
-        if case.runtime in device.profile.runtimes
+        if case.runtime in device.profile.opens
     ]
     return cases

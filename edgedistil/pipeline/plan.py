@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgedistil.errors import UsageError
+from edgedistil.pipeline.budget import check_budget
 from edgedistil.pipeline.cache import StageCache, cache_root
 from edgedistil.pipeline.stage import Stage
 from edgedistil.pipeline.stages.bench import bench_stage
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.distil import distil_stage
+from edgedistil.pipeline.stages.general import general_stage
+from edgedistil.pipeline.stages.latency_table import NAME as LATENCY_TABLE
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 from edgedistil.recipe.load import Workspace
@@ -38,10 +41,10 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     Args:
         recipe: The checked recipe.
         workspace: Where its paths start.
-        until: Stop after this verb (`teacher`, `distil`, `prune`, `export`); by default everything.
+        until: Stop after this verb (`teacher`, `general`, `distil`, `prune`, `export`); by default everything.
 
     Raises:
-        UsageError: When an input is missing or the recipe does not fit its teacher.
+        UsageError: When an input is missing, the recipe does not fit its teacher, or its budget cannot be met.
     """
     build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
     if recipe.student.layers > build.teacher_layers:
@@ -52,7 +55,13 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
         )
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
+    if until == "general" and recipe.general is None:
+        raise UsageError("the recipe has no section 'general'", where=recipe.name, cure="add: general: {text: FILE}")
+    if recipe.data is None and until in (None, "general"):
+        goal = general_stage(build)
+        return Plan(build, in_order(goal), goal)
     goals = {
+        "general": general_stage,
         "teacher": teacher_stage,
         "distil": distil_stage,
         "prune": final_model_stage,
@@ -60,7 +69,11 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
         None: bench_stage,
     }
     goal = goals[until](build)
-    return Plan(build, in_order(goal), goal)
+    if until in (None, "prune", "export"):
+        check_budget(build)
+    # What a device can do is known before anything is trained for it.
+    stages = sorted(in_order(goal), key=lambda stage: stage.name != LATENCY_TABLE)
+    return Plan(build, stages, goal)
 
 
 def in_order(goal: Stage) -> list[Stage]:

@@ -2,52 +2,156 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from edgedistil.bench.latency import LatencyTable, Setting
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.batches import collate, row_lengths, sorted_plan
-from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.errors import UsageError
+from edgedistil.models.configuration import EdgeBertConfig
+from edgedistil.models.convert import config_from
+from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.models.size import count_macs, count_parameters
+from edgedistil.pipeline.heads import head_of
+from edgedistil.pipeline.latency_tables import student_shape
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.profiling.measure import file_megabytes, measurer
 from edgedistil.progress import Progress
+from edgedistil.prune.costs import CostModel, FileSize, Latency
 from edgedistil.prune.moments import Batch
-from edgedistil.prune.prune import prune
-from edgedistil.prune.settings import PruneSettings
+from edgedistil.prune.prune import PruneResult
+from edgedistil.prune.settings import SHARES, PruneSettings
+from edgedistil.prune.target import Answer, Measure, check_target, prune_to_target
 from edgedistil.recipe.schema import Prune, Recipe
 
 _BATCH = 32
 
 
-def prune_student(
-    student: EdgeBertForSequenceClassification,
-    train: EvaluationSet,
-    settings: Prune,
-    recipe: Recipe,
-    progress: Progress,
-) -> tuple[EdgeBertForSequenceClassification, dict[str, Any]]:
-    """Returns the shrunk student and a JSON-able record of what was kept and why.
+@dataclass(frozen=True)
+class Means:
+    """What a budget is counted in, and how a model is measured in it; neither for shares of the encoder."""
+
+    costs: CostModel | None = None
+    measure: Measure | None = None
+
+
+def means_of(build: Build, prune: Prune, table: LatencyTable | None, progress: Progress) -> Means:
+    """Returns the costs and the measurement of a recipe's budget.
+
+    Args:
+        build: The recipe.
+        prune: Its section.
+        table: Of the recipe's device, for a budget of latency.
+        progress: Where measurements report.
+    """
+    if prune.size_mb is not None:
+        lengths = build.recipe.export.sequence_lengths
+        shape = student_shape(build.recipe, build.teacher_config)
+        setting = Setting(format=prune.format, threads=1, sequence_length=lengths[-1], shape=shape)
+        return Means(FileSize(prune.format), lambda models: file_megabytes(setting, models, lengths))
+    if table is None:
+        return Means()
+    return Means(Latency(table), measurer(build.place.device, build.place.setting, progress))
+
+
+def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> PruneSettings:
+    """Returns how to prune.
+
+    Args:
+        prune: The recipe's section.
+        recipe: The recipe, for its sequence length.
+        target: The speedup of one of the section's `targets`.
 
     Raises:
-        UsageError: When the budget leaves nothing, or the score is unknown.
+        UsageError: When a value cannot be used.
     """
-    kind, share = settings.budget
-    result = prune(
-        student,
-        calibration_batches(train, settings.calibration_examples, recipe.seed),
-        PruneSettings(
-            share=share,
-            budget=kind,
-            block=settings.block,
-            score=settings.score,
-            sequence_length=recipe.bench.sequence_length,
-        ),
-        progress,
+    kind, amount = prune.budget
+    return PruneSettings(
+        amount=amount if target is None else target,
+        budget=kind,
+        block=prune.block,
+        score=prune.score,
+        sequence_length=recipe.bench.sequence_length,
+        regroup=prune.regroup,
+        local_search=prune.local_search,
+        rearrange=prune.rearrange,
+        rescale=prune.rescale,
     )
-    length = recipe.bench.sequence_length
-    before, after = student.config, result.model.config
+
+
+def refuse_impossible(build: Build, prune: Prune, table: LatencyTable | None) -> None:
+    """Refuses targets that no pruning reaches, from the student's sizes alone.
+
+    Args:
+        build: The recipe.
+        prune: Its section.
+        table: Of the recipe's device, for a budget of latency.
+
+    Raises:
+        UsageError: When one is impossible; the line names the nearest that is not.
+    """
+    if table is not None and prune.latency_ms is not None and table.unit != "ms":
+        raise UsageError(
+            f"{table.device_name} is emulated, its clock means nothing",
+            where="prune.latency_ms",
+            cure="ask for prune.speedup, which is then counted in instructions",
+        )
+    costs = Latency(table) if table else FileSize(prune.format)
+    targets: list[float | None] = [*prune.targets] if prune.targets else [None]
+    for target in targets:
+        try:
+            check_target(student_config(build), settings_of(prune, build.recipe, target), costs)
+        except UsageError as error:
+            where = "prune.targets" if prune.targets else error.where
+            raise UsageError(error.what, where=where, cure=error.cure) from None
+
+
+def student_config(build: Build) -> EdgeBertConfig:
+    """Returns the configuration of a recipe's student before pruning, as far as sizes go."""
+    recipe = build.recipe
+    head = head_of(recipe, build.teacher.folder)
+    config = config_from(build.teacher_config, str(build.teacher.folder), None, head.name, head.problem)
+    shape = student_shape(recipe, build.teacher_config)
+    config.hidden_size, config.head_size, config.type_vocab_size = shape.hidden_size, shape.head_size, 0
+    config.heads, config.ffn = [shape.heads] * shape.layers, [shape.ffn] * shape.layers
+    config.joined_layers = recipe.joined_layers
+    return config
+
+
+def prune_student(
+    student: EdgeBertHeadModel,
+    batches: Sequence[Batch],
+    settings: PruneSettings,
+    means: Means,
+    progress: Progress,
+    whole: EdgeBertHeadModel | None = None,
+) -> tuple[EdgeBertHeadModel, dict[str, Any]]:
+    """Returns the shrunk student and a JSON-able record of what was kept and why.
+
+    Args:
+        student: What is pruned.
+        batches: Calibration text with labels.
+        settings: The budget and how to spend it.
+        means: What it is counted in.
+        progress: Where to report.
+        whole: The unpruned student, where `student` is one that was pruned before.
+
+    Raises:
+        UsageError: When the budget leaves nothing or cannot be reached, or the score is unknown.
+    """
+    answer = prune_to_target(student, batches, settings, means.costs, means.measure, progress, whole=whole)
+    return answer.result.model, _record(answer, settings, (whole or student).config)
+
+
+def _record(answer: Answer, settings: PruneSettings, before: EdgeBertConfig) -> dict[str, Any]:
+    result, length = answer.result, settings.sequence_length
+    after = result.model.config
     record = {
-        "budget": {kind: share},
+        "budget": {settings.budget: settings.amount},
         "heads": list(after.heads),
         "ffn": list(after.ffn),
         "heads_kept": result.heads_kept,
@@ -55,18 +159,46 @@ def prune_student(
         "kept_parameters": count_parameters(after).blocks / count_parameters(before).blocks,
         "kept_macs": count_macs(after, length).blocks / count_macs(before, length).blocks,
         "levels": result.levels,
-        "curves": [
-            {"layer": sublayer.layer, "kind": sublayer.kind, "order": list(curve.order), "errors": list(curve.errors)}
-            for sublayer, curve in zip(result.sublayers, result.curves, strict=True)
-        ],
+        "curves": _curves(result),
         "predicted_error": result.predicted_error,
         "search_seconds": round(result.seconds, 2),
     }
-    return result.model, record
+    return record if settings.budget in SHARES else {**record, "answer": _said(answer)}
+
+
+def _curves(result: PruneResult) -> list[dict[str, Any]]:
+    return [
+        {"layer": sublayer.layer, "kind": sublayer.kind, "order": list(curve.order), "errors": list(curve.errors)}
+        for sublayer, curve in zip(result.sublayers, result.curves, strict=True)
+    ]
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    """Returns what was asked for and what was got, for summaries."""
+    return {
+        "budget": answer.budget,
+        "asked": answer.asked,
+        "predicted": answer.predicted,
+        "measured": answer.measured,
+        "miss": answer.miss,
+        "unit": answer.result.unit,
+        "attempts": [asdict(attempt) for attempt in answer.attempts],
+        "line": answer.line(),
+    }
 
 
 def calibration_batches(train: EvaluationSet, examples: int, seed: int) -> list[Batch]:
-    """Returns token ids and masks of a fixed random part of the training rows, rows of a batch alike in length."""
+    """Returns a fixed random part of the training rows, rows of a batch alike in length.
+
+    Args:
+        train: The training split.
+        examples: How many rows.
+        seed: Of the choice.
+
+    Returns:
+        For each batch token ids and attention mask [batch, sequence], and labels as `edgedistil.prune.fisher.loss_of`
+        wants them.
+    """
     chosen = np.random.default_rng(seed).permutation(len(train))[:examples]
     rows = [collate(train, chosen[part]) for part in sorted_plan(row_lengths(train)[chosen], _BATCH)]
-    return [(batch.input_ids, batch.attention_mask) for batch in rows]
+    return [(batch.input_ids, batch.attention_mask, batch.labels) for batch in rows]

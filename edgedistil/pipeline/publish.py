@@ -62,6 +62,21 @@ def publish(folder: Path, finished: dict[str, Finished]) -> Published:
     return Published(folder, open_bundle(place, verify=False), measurements, report)
 
 
+def publish_encoder(folder: Path, general: Finished) -> Path:
+    """Puts a distilled encoder where a person looks for it, and where a recipe may name it as a teacher.
+
+    Args:
+        folder: `runs/<recipe name>/`.
+        general: The finished stage.
+
+    Returns:
+        The folder, of Hugging Face's layout.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(general.folder / "encoder", folder / "encoder")
+    return folder / "encoder"
+
+
 def _publish_bench(folder: Path, source: Path) -> None:
     from edgedistil.report.html import write_report
 

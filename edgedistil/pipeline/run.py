@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from edgedistil.pipeline.budget import check_budget
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.estimate import Speeds, human_time
 from edgedistil.pipeline.plan import Plan, plan_recipe
-from edgedistil.pipeline.publish import Published, publish
+from edgedistil.pipeline.processes import is_main
+from edgedistil.pipeline.publish import Published, publish, publish_encoder
+from edgedistil.pipeline.stages.latency_table import NAME as LATENCY_TABLE
 from edgedistil.progress import Progress
 
 
@@ -47,17 +50,28 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
         if done.reused:
             progress.say(f"{head}: reused")
         else:
-            speeds.learn(stage, done.seconds)
+            if is_main():
+                speeds.learn(stage, done.seconds)
             progress.say(f"{head}: done in {human_time(done.seconds)}{_score(done)}")
+            if "answer" in done.summary:
+                progress.say(f"  {done.summary['answer']['line']}")
+        if stage.name == LATENCY_TABLE:
+            check_budget(plan.build)
     published = None
-    if "export" in finished:
+    if "export" in finished and is_main():
         published = publish(plan.build.workspace.run_folder(plan.build.recipe.name), finished)
+    if plan.goal.name == "general" and is_main():
+        place = publish_encoder(plan.build.workspace.run_folder(plan.build.recipe.name), finished["general"])
+        progress.say(f"encoder: {place}")
     return Outcome(plan, finished, published, time.monotonic() - started)
 
 
 def _score(done: Finished) -> str:
-    accuracy = done.summary.get("dev_accuracy")
-    return f", dev accuracy {100 * accuracy:.1f} %" if accuracy is not None else ""
+    metric = done.summary.get("metric", "accuracy")
+    value = done.summary.get(f"dev_{metric}")
+    if value is None:
+        return ""
+    return f", dev accuracy {100 * value:.1f} %" if metric == "accuracy" else f", dev {metric} {value:.3f}"
 
 
 __all__ = ["Outcome", "plan_recipe", "run_plan"]

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from edgedistil.bundle.usage import usage_of
+from edgedistil.pipeline.answers import answers_of, line_of
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.estimate import Speeds, human_time
 from edgedistil.pipeline.plan import Plan
@@ -66,6 +68,7 @@ class ResultView:
             "recipe": self.outcome.plan.build.recipe.name,
             "seconds": round(self.outcome.seconds, 2),
             "stages": [_stage_row(done) for done in self.outcome.finished.values()],
+            "answers": _answers(self.outcome),
             "bundle": str(published.folder / "bundle") if published else None,
             "report": str(published.report) if published and published.report else None,
             "rows": json.loads(render_json(make_rows(published.measurements)))
@@ -81,6 +84,8 @@ class ResultView:
             return
         if published.measurements:
             console.print(render_table(make_rows(published.measurements)))
+        for answer in _answers(self.outcome):
+            console.print(line_of(answer), highlight=False, markup=False, soft_wrap=True)
         for line in _next_commands(self.outcome, self.recipe):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -95,8 +100,15 @@ def _stage_row(done: Finished) -> dict[str, Any]:
     return {"name": done.name, "key": done.key[:16], "reused": done.reused, "seconds": done.seconds, "summary": summary}
 
 
+def _answers(outcome: Outcome) -> list[dict[str, Any]]:
+    measurements = outcome.published.measurements if outcome.published else []
+    return answers_of(outcome.plan.build.recipe.prune, outcome.finished, measurements)
+
+
 def _print_goal(console: Console, outcome: Outcome) -> None:
     done = outcome.finished[outcome.plan.goal.name]
+    for answer in _answers(outcome):
+        console.print(line_of(answer), highlight=False, markup=False, soft_wrap=True)
     for name, value in _stage_row(done)["summary"].items():
         console.print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
     console.print(f"files: {done.folder}", highlight=False, soft_wrap=True)
@@ -113,7 +125,7 @@ def _next_commands(outcome: Outcome, recipe: Path) -> list[str]:
     lines += [
         f"took:    {human_time(outcome.seconds)}",
         "next:",
-        f'  edgedistil predict {bundle} "A warm, funny, wonderful film."',
+        f"  edgedistil predict {bundle} {usage_of(published.bundle.manifest).predict}",
         f"  edgedistil bench {bundle} --threads 1",
         f"  edgedistil baseline set {bundle}",
         f"  edgedistil gate {bundle} --baseline benchmarks/baselines/{name}.json",

@@ -59,6 +59,7 @@ class Stage:
         work: Fills the context's folder; returns a JSON-able summary.
         fingerprints: Hashes of what it reads from outside the plan (data files, a checkpoint).
         effort: For the estimate.
+        together: Whether, of several processes, all take part: the work trains.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Stage:
     work: Callable[[StageContext], dict[str, Any]]
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     effort: Effort = Effort()
+    together: bool = False
 
     @property
     def key(self) -> str:

@@ -13,7 +13,7 @@ from edgedistil.pipeline.stages.distil import distil_stage
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 
-VERSION = 2
+VERSION = 3
 _SECONDS_A_FORMAT = 12.0
 
 
@@ -51,7 +51,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "sequence_lengths": recipe.export.sequence_lengths,
             "max_length": recipe.max_length,
             "name": recipe.name,
-            "licences": [recipe.data.licence, recipe.teacher.licence],
+            "licences": [recipe.examples.licence, recipe.teacher.licence],
             "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
         },
         inputs={"data": data_stage(build), "model": model},

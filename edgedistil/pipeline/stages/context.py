@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources import Source, open_source
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.teacher_source import TeacherSource, open_teacher_source
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import FineTune, Recipe
+from edgedistil.tasks import get_task
+
+if TYPE_CHECKING:
+    from edgedistil.pipeline.latency_tables import Place
 
 _TOKENS_GUESS = 28
 _DEV_GUESS = 1000
@@ -39,7 +43,7 @@ class Build:
     @cached_property
     def source(self) -> Source:
         """Returns the source of examples."""
-        return open_source(self.recipe.data, self.workspace, self.cache.downloads)
+        return open_source(self.recipe.examples, self.workspace, self.cache.downloads, get_task(self.recipe.task))
 
     @cached_property
     def teacher_config(self) -> dict[str, Any]:
@@ -56,6 +60,13 @@ class Build:
     def hidden_size(self) -> int:
         """Returns the teacher's hidden size."""
         return int(self.teacher_config.get("hidden_size") or self.teacher_config["dim"])
+
+    @cached_property
+    def place(self) -> Place:
+        """Returns where latency is counted: the recipe's device, looked at once for all stages."""
+        from edgedistil.pipeline.latency_tables import place_of
+
+        return place_of(self)
 
     def tokens(self, split: str = "train") -> float:
         """Returns the tokens of a split: counted once the data stage has run, guessed before."""

@@ -8,8 +8,14 @@ from typing import Any
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.recipe.schema import Recipe
 
 VERSION = 1
+
+
+def task_key(recipe: Recipe) -> dict[str, str]:
+    """Returns the task as a part of a key; text classification, which was there first, is none."""
+    return {} if recipe.task == "text-classification" else {"task": recipe.task}
 
 
 def data_stage(build: Build) -> Stage:
@@ -22,7 +28,7 @@ def data_stage(build: Build) -> Stage:
 
         prepared = prepare_data(
             build.source.read(),
-            recipe.data,
+            recipe.examples,
             build.teacher.folder,
             context.folder,
             task=get_task(recipe.task),
@@ -34,16 +40,17 @@ def data_stage(build: Build) -> Stage:
             context.progress.say(f"  note: {warning}")
         return asdict(prepared)
 
-    shown = {"train", "dev", "test", "licence"}
+    shown = {"train", "dev", "test", "train_labels", "dev_labels", "test_labels", "licence"}
     return Stage(
         name="data",
         version=VERSION,
         # Paths are left out: the fingerprint tells the files' contents, wherever they lie.
         parameters={
-            "data": recipe.data.model_dump(exclude=shown),
-            "splits": [bool(recipe.data.dev), bool(recipe.data.test)],
+            "data": recipe.examples.key(shown),
+            "splits": [bool(recipe.examples.dev), bool(recipe.examples.test)],
             "max_length": recipe.max_length,
             "seed": recipe.seed,
+            **task_key(recipe),
         },
         inputs={},
         work=work,

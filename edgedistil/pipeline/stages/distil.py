@@ -7,10 +7,15 @@ from typing import Any
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
+from edgedistil.pipeline.stages.general import general_stage
 from edgedistil.pipeline.stages.targets import targets_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.pipeline.stages.text import unlabelled_stage
 
 VERSION = 1
+
+# The text itself is an input; where the teacher's outputs come from changes no result beyond rounding.
+NOT_TRAINED_ON = frozenset({"unlabelled", "unlabelled_column", "unlabelled_limit", "teacher_outputs"})
 
 
 def distil_stage(build: Build) -> Stage:
@@ -19,11 +24,14 @@ def distil_stage(build: Build) -> Stage:
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.distil.student import make_student
-        from edgedistil.models.convert import load_model, save_model
+        from edgedistil.models import load_model, save_model
+        from edgedistil.pipeline.general import student_shape
         from edgedistil.pipeline.training import follow, load_splits, scores
 
-        splits = load_splits(context.inputs["data"])
-        student = make_student(load_model(context.inputs["teacher"] / "model"), recipe.student.layers)
+        splits = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled"))
+        student = make_student(load_model(context.inputs["teacher"] / "model"), **student_shape(build))
+        if "general" in context.inputs:
+            student.encoder.load_state_dict(load_model(context.inputs["general"] / "model").encoder.state_dict())
         summary = follow(student, splits, recipe.distil, build, context, "distilling")
         summary |= scores(student, splits, context.progress)
         save_model(student, context.folder / "model")
@@ -33,11 +41,18 @@ def distil_stage(build: Build) -> Stage:
         name="distil",
         version=VERSION,
         parameters={
-            "student": recipe.student.model_dump(),
-            "distil": recipe.distil.key(),
+            "student": recipe.student.key(),
+            "distil": recipe.distil.key(NOT_TRAINED_ON),
             "seed": recipe.seed,
         },
-        inputs={"data": data_stage(build), "teacher": teacher_stage(build), "targets": targets_stage(build)},
+        inputs={
+            "data": data_stage(build),
+            "teacher": teacher_stage(build),
+            "targets": targets_stage(build),
+            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
+            **({"general": general_stage(build)} if recipe.general else {}),
+        },
         work=work,
+        together=True,
         effort=Effort(build.training(recipe.student.layers, recipe.distil)),
     )

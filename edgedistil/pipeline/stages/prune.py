@@ -1,78 +1,116 @@
-"""prune: blocks scored, chosen under the budget and removed. recover: the rest distilled once more."""
+"""prune: blocks scored, chosen under the budget and removed. recover: the rest distilled once more.
+
+With several `targets` each is such a pair of stages, made from the pair before it; the last one ships.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from edgedistil.pipeline.budget import needs_table
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
-from edgedistil.pipeline.stages.distil import distil_stage
+from edgedistil.pipeline.stages.distil import NOT_TRAINED_ON, distil_stage
+from edgedistil.pipeline.stages.lasso import lasso_stage
+from edgedistil.pipeline.stages.latency_table import FILE, latency_table_stage
 from edgedistil.pipeline.stages.targets import targets_stage
+from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.pipeline.stages.text import unlabelled_stage
 from edgedistil.recipe.schema import Prune
 
 VERSION = 1
+_MEASURE_SECONDS = 30.0
+_SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
 
 
-def prune_stage(build: Build, prune: Prune) -> Stage:
-    """Returns the stage that writes the shrunk `model/` and `pruning.json`."""
+def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
+    """Returns the stage that writes the shrunk `model/` and `pruning.json`.
+
+    Args:
+        build: The recipe.
+        prune: Its section.
+        member: Which of its `targets`, where it has several; the last by default.
+
+    Raises:
+        UsageError: When the budget is of latency and the device cannot run the format.
+    """
     recipe = build.recipe
+    target = prune.targets[member] if prune.targets else None
 
     def work(context: StageContext) -> dict[str, Any]:
-        from edgedistil.models.convert import load_model, save_model
-        from edgedistil.pipeline.pruning import prune_student
+        from edgedistil.bench.latency import read_table
+        from edgedistil.models import load_model, save_model
+        from edgedistil.pipeline.pruning import calibration_batches, means_of, prune_student, settings_of
         from edgedistil.pipeline.training import load_splits, scores
 
-        splits = load_splits(context.inputs["data"])
-        student = load_model(context.inputs["distil"] / "model")
-        pruned, record = prune_student(student, splits.sets["train"], prune, recipe, context.progress)
+        splits, given = load_splits(context.inputs["data"], recipe.task), context.inputs
+        table = read_table(given["latency-table"] / FILE) if "latency-table" in given else None
+        pruned, record = prune_student(
+            load_model(given["distil"] / "model"),
+            calibration_batches(splits.sets["train"], prune.calibration_examples, recipe.seed),
+            settings_of(prune, recipe, target),
+            means_of(build, prune, table, context.progress),
+            context.progress,
+            load_model(given["whole"] / "model") if "whole" in given else None,
+        )
         (context.folder / "pruning.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         save_model(pruned, context.folder / "model")
-        summary = {name: record[name] for name in ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")}
+        summary = {name: record[name] for name in (*_SHOWN, "answer") if name in record}
         return summary | scores(pruned, splits, context.progress)
 
-    sequence_length = {"sequence_length": recipe.bench.sequence_length} if prune.macs is not None else {}
+    measured = _MEASURE_SECONDS * (prune.budget[0] not in ("parameters", "macs"))
     return Stage(
-        name="prune",
+        name=_name("prune", prune, member),
         version=VERSION,
-        parameters={"prune": prune.model_dump(exclude={"recover"}), "seed": recipe.seed, **sequence_length},
-        inputs={"data": data_stage(build), "distil": distil_stage(build)},
+        parameters={**_parameters(build, prune, target), "seed": recipe.seed},
+        inputs=_inputs(build, prune, member),
         work=work,
         effort=Effort(
-            operations=2 * build.forward(recipe.student.layers, 28.0 * prune.calibration_examples), seconds=5.0
+            operations=2 * build.forward(recipe.student.layers, 28.0 * prune.calibration_examples),
+            seconds=5.0 + measured,
         ),
     )
 
 
-def recover_stage(build: Build, prune: Prune) -> Stage:
-    """Returns the stage that distils the shrunk student once more and writes its `model/`."""
+def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
+    """Returns the stage that distils the shrunk student once more and writes its `model/`.
+
+    Args:
+        build: The recipe.
+        prune: Its section.
+        member: Which of its `targets`, where it has several; the last by default.
+    """
     recipe = build.recipe
     settings = prune.recover
     assert settings is not None  # noqa: S101 - the caller has looked
 
     def work(context: StageContext) -> dict[str, Any]:
-        from edgedistil.models.convert import load_model, save_model
+        from edgedistil.models import load_model, save_model
         from edgedistil.pipeline.training import follow, load_splits, scores
 
-        splits = load_splits(context.inputs["data"])
+        splits = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled"))
         student = load_model(context.inputs["prune"] / "model")
         summary = follow(student, splits, settings, build, context, "recovering")
         summary |= scores(student, splits, context.progress)
         save_model(student, context.folder / "model")
         return summary
 
-    share = prune.budget[1]
+    share = 1 / prune.targets[member] if prune.targets else prune.expected_share
     return Stage(
-        name="recover",
+        name=_name("recover", prune, member),
         version=VERSION,
-        parameters={"recover": settings.key(), "seed": recipe.seed},
+        parameters={"recover": settings.key(NOT_TRAINED_ON), "seed": recipe.seed},
         inputs={
             "data": data_stage(build),
+            "teacher": teacher_stage(build),
             "targets": targets_stage(build),
-            "prune": prune_stage(build, prune),
+            "prune": prune_stage(build, prune, member),
+            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
         },
         work=work,
+        together=True,
         effort=Effort(share * build.training(recipe.student.layers, settings)),
     )
 
@@ -80,6 +118,38 @@ def recover_stage(build: Build, prune: Prune) -> Stage:
 def final_model_stage(build: Build) -> Stage:
     """Returns the stage whose `model/` is shipped: the recovered, the pruned or the plain student."""
     prune = build.recipe.prune
-    if prune is None:
-        return distil_stage(build)
-    return recover_stage(build, prune) if prune.recover else prune_stage(build, prune)
+    return distil_stage(build) if prune is None else _member(build, prune, -1)
+
+
+def _member(build: Build, prune: Prune, member: int) -> Stage:
+    return recover_stage(build, prune, member) if prune.recover else prune_stage(build, prune, member)
+
+
+def _name(verb: str, prune: Prune, member: int) -> str:
+    return f"{verb}-{prune.targets[member]:g}x" if prune.targets else verb
+
+
+def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, Any]:
+    """Returns what of the recipe decides the result; the other targets of a family do not."""
+    bench, export = build.recipe.bench, build.recipe.export
+    found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso"})}
+    if target is not None:
+        found["target"] = target
+    if prune.macs is not None:
+        found["sequence_length"] = bench.sequence_length
+    if prune.size_mb is not None:
+        found["sequence_lengths"] = list(export.sequence_lengths)
+    return found
+
+
+def _inputs(build: Build, prune: Prune, member: int) -> dict[str, Stage]:
+    number = range(len(prune.targets))[member] if prune.targets else 0
+    student = distil_stage(build)
+    found = {"data": data_stage(build), "distil": student}
+    if number:
+        found |= {"distil": _member(build, prune, number - 1), "whole": student}
+    elif prune.score == "group_lasso":
+        found["distil"] = lasso_stage(build, prune)
+    if needs_table(prune):
+        found["latency-table"] = latency_table_stage(build)
+    return found

@@ -8,18 +8,20 @@ from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.pipeline.stages.text import unlabelled_stage
 
 VERSION = 1
 
 
 def _states(build: Build) -> tuple[int, ...]:
     """Returns the teacher's states that a loss of the recipe looks at."""
-    from edgedistil.layers import mapped_states
+    from edgedistil.distil.following import teacher_states
 
     recipe = build.recipe
     recover = recipe.prune.recover if recipe.prune else None
-    wanted = [settings.losses.hidden_states for settings in (recipe.distil, recover) if settings]
-    return mapped_states(build.teacher_layers, recipe.student.layers)[1] if any(wanted) else ()
+    followers = [settings for settings in (recipe.distil, recover) if settings]
+    found = (teacher_states(settings, build.teacher_layers, recipe.student.layers) for settings in followers)
+    return tuple(sorted({state for states in found for state in states}))
 
 
 def targets_stage(build: Build) -> Stage:
@@ -27,21 +29,28 @@ def targets_stage(build: Build) -> Stage:
     states = _states(build)
 
     def work(context: StageContext) -> dict[str, Any]:
-        from edgedistil.data.tokens import open_tokens
         from edgedistil.distil.targets import compute_targets
-        from edgedistil.models.convert import load_model
+        from edgedistil.models import load_model
+        from edgedistil.pipeline.training import load_splits
 
-        tokens = open_tokens(context.inputs["data"] / "train")
+        rows = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled")).rows
         teacher = load_model(context.inputs["teacher"] / "model")
-        compute_targets(teacher, tokens, states, context.folder, context.progress)
-        return {"states": list(states), "rows": len(tokens)}
+        outputs = recipe.distil.teacher_outputs
+        compute_targets(teacher, rows, states, context.folder, context.progress, outputs=outputs)
+        return {"states": list(states), "rows": len(rows)}
 
+    recipe = build.recipe
     tokens = build.tokens()
+    in_loop = {"teacher_outputs": "loop"} if recipe.distil.teacher_outputs == "loop" else {}
     return Stage(
         name="targets",
         version=VERSION,
-        parameters={"states": list(states)},
-        inputs={"data": data_stage(build), "teacher": teacher_stage(build)},
+        parameters={"states": list(states), **in_loop},
+        inputs={
+            "data": data_stage(build),
+            "teacher": teacher_stage(build),
+            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
+        },
         work=work,
         effort=Effort(
             operations=build.forward(build.teacher_layers, tokens),

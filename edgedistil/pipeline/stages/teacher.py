@@ -6,7 +6,7 @@ from typing import Any
 
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
-from edgedistil.pipeline.stages.data import data_stage
+from edgedistil.pipeline.stages.data import data_stage, task_key
 from edgedistil.recipe.schema import FineTune
 
 VERSION = 1
@@ -20,10 +20,17 @@ def teacher_stage(build: Build) -> Stage:
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.distil.teacher import open_teacher
         from edgedistil.models.convert import save_model
+        from edgedistil.pipeline.heads import head_of
         from edgedistil.pipeline.training import fine_tune, load_splits, scores
 
-        splits = load_splits(context.inputs["data"])
-        model = open_teacher(build.teacher.folder, splits.labels, fine_tuned=settings is None, seed=recipe.seed)
+        splits = load_splits(context.inputs["data"], recipe.task)
+        model = open_teacher(
+            build.teacher.folder,
+            splits.labels,
+            fine_tuned=settings is None,
+            seed=recipe.seed,
+            **head_of(recipe, build.teacher.folder).arguments(),
+        )
         summary: dict[str, Any] = {}
         if settings is not None:
             summary = fine_tune(model, splits, settings, recipe.seed, context)
@@ -31,12 +38,19 @@ def teacher_stage(build: Build) -> Stage:
         save_model(model, context.folder / "model")
         return summary
 
+    joined = {"joined_layers": recipe.joined_layers} if recipe.joined_layers > 1 else {}
     return Stage(
         name="teacher",
         version=VERSION,
-        parameters={"fine_tune": settings.model_dump() if settings else None, "seed": recipe.seed},
+        parameters={
+            "fine_tune": settings.key() if settings else None,
+            "seed": recipe.seed,
+            **task_key(recipe),
+            **joined,
+        },
         inputs={"data": data_stage(build)},
         work=work,
+        together=settings is not None,
         fingerprints={"checkpoint": build.teacher.fingerprint},
         effort=_effort(build, settings),
     )

@@ -1,0 +1,200 @@
+"""Which latency tables a recipe, a bundle or a model's folder needs; a recipe's plan is made of it without torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedistil.bench.facts import DeviceFacts
+from edgedistil.bench.latency import LatencyTable, Setting, Shape, read_table
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.devices.profile import Device, connect, load_profile
+from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.profiling.runtimes import check_runtime
+from edgedistil.recipe.load import Workspace, load_recipe
+from edgedistil.recipe.schema import ALL_FORMATS, Prune, Recipe
+from edgedistil.tasks import get_task
+
+_LENGTH = 128
+_FORMAT = "tflite-int8"
+_PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The tables that are wanted, and the folder in which tables are kept."""
+
+    settings: list[Setting]
+    cache: Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how a recipe's pruned file will run.
+
+    Attributes:
+        device: The recipe's device.
+        facts: What it is.
+        runtime_version: Of the format's runtime as this machine has it, which is what a device is set up with.
+        setting: Format, threads, sequence length, and the shape of the student before pruning.
+    """
+
+    device: Device
+    facts: DeviceFacts
+    runtime_version: str
+    setting: Setting
+
+
+def tables_folder(workspace: Path) -> Path:
+    """Returns where a workspace's latency tables are kept."""
+    return cache_root(workspace) / "latency"
+
+
+def place_of(build: Build) -> Place:
+    """Returns where a recipe's pruned file will run.
+
+    Raises:
+        UsageError: When there is no such device, or it cannot run the format.
+    """
+    recipe = build.recipe
+    device = connect(load_profile(recipe.bench.device, [build.workspace.root / "devices"]))
+    name = recipe.prune.format if recipe.prune else _FORMAT
+    check_runtime(device.profile, name)
+    setting = Setting(
+        format=name,
+        threads=recipe.bench.threads or device.threads,
+        sequence_length=min(recipe.bench.sequence_length, recipe.max_length),
+        shape=student_shape(recipe, build.teacher_config),
+    )
+    return Place(device, device.facts(), _installed(FORMATS[name].runtime), setting)
+
+
+def check_format(recipe: Recipe, prune: Prune) -> None:
+    """Refuses a budget of a file that the recipe does not make.
+
+    Raises:
+        UsageError: When it is so.
+    """
+    kind, _ = prune.budget
+    if prune.format not in recipe.export.formats:
+        raise UsageError(
+            f"the budget is of {prune.format}, which is not among export.formats",
+            where=f"prune.{'targets' if prune.targets else kind}",
+            cure=f"add it there, or set prune.format to one of: {', '.join(recipe.export.formats)}",
+        )
+
+
+def known_table(build: Build) -> LatencyTable | None:
+    """Returns the table that a recipe's device was given earlier, if it was."""
+    place, folder = build.place, tables_folder(build.workspace.root)
+    for path in sorted(folder.glob(f"{place.device.profile.name}-{place.setting.format}-*.json")):
+        table = read_table(path)
+        if table.setting == place.setting and table.device.same_device(place.facts):
+            return table
+    return None
+
+
+def student_shape(recipe: Recipe, teacher: Mapping[str, Any]) -> Shape:
+    """Returns the shape of a recipe's student before pruning.
+
+    Args:
+        recipe: The checked recipe.
+        teacher: The teacher's `config.json`, of type `bert`, `distilbert` or our own.
+    """
+    student = recipe.student
+    theirs = int(teacher.get("hidden_size") or teacher["dim"])
+    width = student.hidden_size or theirs
+    ffn = _largest(teacher, "ffn", "intermediate_size", "hidden_dim")
+    if "head_size" in teacher:
+        whole = theirs // int(teacher["head_size"])
+        heads = student.heads or (whole if student.hidden_size or student.ffn else _largest(teacher, "heads"))
+        head_size = width // (student.heads or whole)
+    else:
+        heads = student.heads or _largest(teacher, "num_attention_heads", "n_heads")
+        head_size = width // heads
+    return Shape(
+        layers=student.layers,
+        hidden_size=width,
+        head_size=head_size,
+        heads=heads,
+        ffn=student.ffn or ffn * width // theirs,
+        first_token=get_task(recipe.task).kind in ("class", "value"),
+        activation=str(teacher.get("hidden_act") or teacher.get("activation") or "gelu"),
+    )
+
+
+def _largest(teacher: Mapping[str, Any], *names: str) -> int:
+    found = next(teacher[name] for name in names if teacher.get(name))
+    return int(max(found) if isinstance(found, list) else found)
+
+
+def _installed(runtime: str) -> str:
+    try:
+        return importlib.metadata.version(_PACKAGES.get(runtime, runtime))
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def settings_of(source: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
+    """Returns the tables for a recipe, a bundle or a model's folder.
+
+    Args:
+        source: A recipe's YAML file, a bundle's folder or a checkpoint's.
+        formats: What will ship; by default the recipe's `prune.format`, or `tflite-int8`.
+        threads: Threads an inference may use, unless a recipe says another number.
+        length: Tokens; by default the recipe's, the bundle's recipe's, or 128.
+
+    Raises:
+        UsageError: When there is no such file, it is none of these, or a format is unknown.
+    """
+    for name in formats:
+        if name not in ALL_FORMATS:
+            raise UsageError(f"unknown format '{name}'", where="--format", cure=did_you_mean(name, ALL_FORMATS))
+    if source.is_file():
+        return _of_recipe(source, formats, threads, length)
+    if not source.is_dir():
+        raise UsageError("no such recipe or folder", where=str(source), cure="give a recipe, a bundle or a model")
+    return _of_folder(source, formats, threads, length)
+
+
+def _of_recipe(path: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
+    recipe, workspace = load_recipe(path), Workspace.of_recipe(path)
+    build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
+    wanted = formats or [recipe.prune.format if recipe.prune else _FORMAT]
+    tokens = length or min(recipe.bench.sequence_length, recipe.max_length)
+    shape = student_shape(recipe, build.teacher_config)
+    return Asked(_settings(shape, wanted, recipe.bench.threads or threads, tokens), tables_folder(workspace.root))
+
+
+def _of_folder(source: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
+    from edgedistil.models.checkpoint import read_config
+    from edgedistil.models.convert import config_from
+    from edgedistil.profiling.table import shape_of
+
+    plain = source / "pytorch" if (source / "pytorch" / "config.json").is_file() else source
+    config = config_from(read_config(plain), str(plain))
+    bench = _bundled_bench(source)
+    tokens = length or bench.get("sequence_length") or min(_LENGTH, config.max_position_embeddings)
+    made = _settings(shape_of(config), formats or [_FORMAT], threads, int(tokens))
+    return Asked(made, tables_folder(Path.cwd()))
+
+
+def _settings(shape: Shape, formats: Sequence[str], threads: int, length: int) -> list[Setting]:
+    return [Setting(format=name, threads=threads, sequence_length=length, shape=shape) for name in formats]
+
+
+def _bundled_bench(folder: Path) -> dict[str, int]:
+    path = folder / "edgedistil.json"
+    if not path.is_file():
+        return {}
+    try:
+        bench: dict[str, int] = json.loads(path.read_text(encoding="utf-8")).get("recipe", {}).get("bench", {})
+    except ValueError as error:
+        raise UsageError("edgedistil.json is not JSON", where=str(folder), cure="export the bundle again") from error
+    return bench
