@@ -10,6 +10,7 @@ import argparse
 import datetime as dt
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,20 @@ from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.runner import runtimes
 from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bench.stats import wilson_interval
+from edgedistil.bench.runner.scoring import predict_all
+from edgedistil.bench.scores import accuracy_of
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.data.tokens import open_tokens
+from edgedistil.gate.paired import compare_scores
 from edgedistil.gate.statistics import Pairs, tango_lower, tango_upper
 from edgedistil.pipeline.plan import Plan, plan_recipe
 from edgedistil.pipeline.publish import publish
 from edgedistil.recipe.load import Workspace, load_recipe
 from edgedistil.report.picture import draw
 from edgedistil.report.table import make_rows
+from edgedistil.tasks import Task, get_task
+from edgedistil.tasks.answers import Answers
 
 _COLOURS = {
     "paper": "#ffffff",
@@ -65,7 +70,7 @@ def collect(recipe: Path, name: str) -> Path:
             {"name": stage, "seconds": found.seconds, "summary": _short(found.summary)}
             for stage, found in finished.items()
         ],
-        "test": _test_scores(plan, published.folder, open_tokens(finished["data"].folder / "test")),
+        "test": _test_scores(plan, published.folder, finished["data"].folder),
     }
     (folder / "picture.svg").write_text(_picture(published.measurements), encoding="utf-8")
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -89,45 +94,67 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in summary.items() if name not in ("history", "curves")}
 
 
-def _test_scores(plan: Plan, run: Path, test: EvaluationSet) -> list[dict[str, Any]]:
-    """Returns each file's accuracy on the test split, and its paired difference from the teacher's."""
+def _test_scores(plan: Plan, run: Path, data: Path) -> list[dict[str, Any]]:
+    """Returns each file's scores on the test split, and its paired difference from the teacher's."""
+    recipe = plan.build.recipe
     files = [("teacher, ONNX fp32", open_bundle(run / "reference" / "teacher"), "onnx-fp32")]
-    if plan.build.recipe.prune:
+    if recipe.prune:
         files.append(("student, ONNX fp32", open_bundle(run / "reference" / "student"), "onnx-fp32"))
     bundle = open_bundle(run / "bundle")
-    shipped = "pruned" if plan.build.recipe.prune else "student"
+    shipped = "pruned" if recipe.prune else "student"
     exported = [name for name in bundle.formats if name != "pytorch"]
     files += [(f"{shipped}, {FORMATS[name].title}", bundle, name) for name in exported]
-    labels = np.asarray(test.labels)
-    rows, teacher = [], None
-    for title, held, format_name in files:
-        right = _predictions(held, format_name, test) == labels
-        teacher = right if teacher is None else teacher
-        share = wilson_interval(int(right.sum()), len(right))
-        gained, lost = int((right & ~teacher).sum()), int((teacher & ~right).sum())
-        pairs = Pairs(len(right), gained, lost)
-        rows.append(
-            {
-                "name": title,
-                "accuracy": [share.value, share.low, share.high],
-                "examples": len(right),
-                "against_teacher": {
-                    "difference": pairs.difference,
-                    "low": tango_lower(pairs, 0.975),
-                    "high": tango_upper(pairs, 0.975),
-                    "gained": gained,
-                    "lost": lost,
-                },
+    labels = bundle.manifest.labels
+    test, answers = open_tokens(data / "test"), data / "test" / "answers.jsonl"
+    judge = TestSplit(test, get_task(recipe.task, labels), labels, Answers.load(answers) if answers.is_file() else None)
+    statistics = {title: judge.statistics(held, format_name) for title, held, format_name in files}
+    return [judge.row(title, found, statistics["teacher, ONNX fp32"]) for title, found in statistics.items()]
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """The examples that nothing was chosen by."""
+
+    tokens: EvaluationSet
+    task: Task
+    labels: list[str]
+    answers: Answers | None
+
+    def statistics(self, bundle: Bundle, format_name: str) -> np.ndarray:
+        """Returns the task's additive statistics of one file, [examples, k]."""
+        runtime = runtimes.create(FORMATS[format_name].runtime, str(bundle.path(format_name)), threads=2)
+        outputs = predict_all(runtime, self.tokens, 1, lambda _: None)
+        runtime.close()
+        references = self.task.references(self.tokens, self.answers, self.labels)
+        predictions = self.task.predictions(outputs, self.tokens, self.answers, self.labels)
+        return self.task.statistics([predictions[name] for name in references], list(references.values()))
+
+    def row(self, title: str, found: np.ndarray, teacher: np.ndarray) -> dict[str, Any]:
+        """Returns one file's scores and its difference from the teacher's, with 95 % intervals."""
+        made = accuracy_of(self.task, found)
+        return {
+            "name": title,
+            "metric": made.metric,
+            "accuracy": [made.value, made.low, made.high],
+            "others": made.others,
+            "examples": len(found),
+            "against_teacher": self._difference(found, teacher, made.metric),
+        }
+
+    def _difference(self, found: np.ndarray, teacher: np.ndarray, metric: str) -> dict[str, Any]:
+        if metric == "accuracy":
+            right, before = found[:, 0] > 0, teacher[:, 0] > 0
+            pairs = Pairs(len(right), int((right & ~before).sum()), int((before & ~right).sum()))
+            low, high = tango_lower(pairs, 0.975), tango_upper(pairs, 0.975)
+            return {
+                "difference": pairs.difference,
+                "low": low,
+                "high": high,
+                "gained": int(pairs.gained),
+                "lost": int(pairs.lost),
             }
-        )
-    return rows
-
-
-def _predictions(bundle: Bundle, format_name: str, test: EvaluationSet) -> np.ndarray:
-    runtime = runtimes.create(FORMATS[format_name].runtime, str(bundle.path(format_name)), threads=2)
-    logits = [runtime.run(*test.batch([index], int(test.lengths[index]))) for index in range(len(test))]
-    runtime.close()
-    return np.concatenate(logits).argmax(axis=1)
+        paired = compare_scores(teacher, found, lambda sums: self.task.metrics(sums)[metric])
+        return {"difference": paired.difference, "low": paired.lower(0.975), "high": paired.upper(0.975)}
 
 
 if __name__ == "__main__":

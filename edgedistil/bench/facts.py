@@ -23,6 +23,7 @@ class DeviceFacts(BaseModel):
         memory_mb: Physical memory in MB (10^6 bytes).
         flags: Instruction sets that decide which kernels a runtime picks.
         python: Python's version.
+        accelerator: The first NVIDIA GPU's model, whether or not it was what ran.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +37,7 @@ class DeviceFacts(BaseModel):
     memory_mb: int
     flags: list[str] = []
     python: str
+    accelerator: str | None = None
 
     @property
     def fingerprint(self) -> str:

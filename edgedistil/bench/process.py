@@ -8,16 +8,15 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import edgedistil
 from edgedistil.bench.cases import Case
+from edgedistil.bench.transport import LocalTransport, Transport
 from edgedistil.errors import EdgeDistilError
 
 _GRACE_SECONDS = 5.0
@@ -29,47 +28,43 @@ _CURES = {
 _ODD_DEATH = "try another version of its runtime, or export the file again"
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Returns the worker's environment: this very package, whatever the working folder, and no hidden thread pools."""
-    root = str(Path(edgedistil.__file__).resolve().parents[1])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONSAFEPATH": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
-    }
-
-
 class WorkerProcess:
     """One fresh process for one file; a context manager that leaves none behind.
 
     Args:
         case: The file and how to run it.
         timeout_seconds: A worker silent for so long is given up.
+        transport: Where it runs; this machine for None.
 
     Raises:
         EdgeDistilError: When the process cannot be started.
     """
 
-    def __init__(self, case: Case, timeout_seconds: float = 600.0) -> None:
+    def __init__(self, case: Case, timeout_seconds: float = 600.0, transport: Transport | None = None) -> None:
         self.case = case
+        self.transport = transport or LocalTransport()
         self._timeout = timeout_seconds
         self._rest = b""
+        self._writing = threading.Lock()
+        self._over = threading.Event()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
+        command = self.transport.command(case)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", case.worker_module],
+                command.arguments,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=_environment(case.threads),
+                env=command.environment,
                 bufsize=0,
+                # A terminal's Ctrl-C is for the bench to act on; a link it ended itself could not be told from a break.
+                start_new_session=not self.transport.is_local,
             )
         except OSError as error:
             self._stderr.close()
             raise self._error(f"no worker could be started ({error})", "free memory or processes") from error
+        if self.transport.heartbeat_seconds:
+            threading.Thread(target=self._beat, args=(self.transport.heartbeat_seconds,), daemon=True).start()
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -109,15 +104,24 @@ class WorkerProcess:
                     on_progress(answer["done"], answer["total"])
                 continue
             if not answer.pop("ok"):
-                what = answer["error"].removeprefix(f"{self.case.path.resolve()}: ")
+                what = answer["error"].removeprefix(f"{self.transport.place(self.case.path)}: ")
                 raise self._error(what, answer.get("cure", ""))
             return answer
+
+    def _beat(self, seconds: float) -> None:
+        """Sends empty lines, which a worker takes as a sign that its commander lives."""
+        while not self._over.wait(seconds):
+            try:
+                self._write(b"\n")
+            except (OSError, ValueError):
+                return
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101, opened as a pipe above
         view = memoryview(data)
-        while view:
-            view = view[self._process.stdin.write(view) :]
+        with self._writing:
+            while view:
+                view = view[self._process.stdin.write(view) :]
 
     def _read(self, command: str) -> dict[str, Any]:
         assert self._process.stdout is not None  # noqa: S101, opened as a pipe above
@@ -148,11 +152,14 @@ class WorkerProcess:
 
     def _death(self, command: str) -> EdgeDistilError:
         try:
-            code = self._process.wait(_GRACE_SECONDS)
+            ended = self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             return self._error(f"its worker closed its output while asked to '{command}'", _ODD_DEATH)
         last = self._last_words()
+        code = self.transport.ended(ended, last)
+        if isinstance(code, EdgeDistilError):
+            return code
         if code < 0:
             with contextlib.suppress(ValueError):
                 number = signal.Signals(-code)
@@ -168,7 +175,7 @@ class WorkerProcess:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(size - 4096, 0))
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:300] if lines else ""
+        return lines[-1].strip()[:300] if lines else ""
 
     def _error(self, what: str, cure: str) -> EdgeDistilError:
         return EdgeDistilError(what, where=f"{self.case.name} ({self.case.path})", cure=cure)
@@ -180,6 +187,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Ends the process, idle or not, and waits until it is gone."""
+        self._over.set()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 with contextlib.suppress(BrokenPipeError):

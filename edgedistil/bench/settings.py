@@ -22,6 +22,9 @@ class BenchSettings(BaseModel):
         evaluation_batch: Examples a call while scoring; 1 is what a device does.
         seed: Chooses the latency inputs.
         timeout_seconds: A worker that is silent for so long is given up.
+        cool_below_c: Every round waits until the device's hottest sensor is below this; None does not wait.
+        cool_seconds: Waits no longer than this before one round, and then goes on.
+        energy_seconds: Metered seconds a file, where the device has a meter.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,3 +42,6 @@ class BenchSettings(BaseModel):
     evaluation_batch: int = Field(default=1, ge=1)
     seed: int = 0
     timeout_seconds: float = Field(default=600.0, gt=0)
+    cool_below_c: float | None = Field(default=None, gt=0)
+    cool_seconds: float = Field(default=300.0, gt=0)
+    energy_seconds: float = Field(default=3.0, gt=0)

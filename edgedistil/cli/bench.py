@@ -33,13 +33,30 @@ def register(app: typer.Typer) -> None:
     app.command("bench")(bench)
 
 
-def bench(
+def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     bundle: BundleArgument,
     device: DeviceOption = "local",
-    threads: ThreadsOption = None,
-    sequence_length: LengthOption = None,
+    threads: Annotated[
+        str | None,
+        typer.Option("--threads", metavar="N[,N...]", help="Threads an inference may use; all cores by default."),
+    ] = None,
+    sequence_length: Annotated[
+        str | None,
+        typer.Option("--sequence-length", metavar="N[,N...]", help="Tokens an inference; the recipe's by default."),
+    ] = None,
+    batch: Annotated[
+        str,
+        typer.Option("--batch", metavar="N[,N...]", help="Examples an inference; more than 1 is the offline scenario."),
+    ] = "1",
     formats: FormatOption = None,
     seconds: SecondsOption = None,
+    cool_down: Annotated[
+        float | None,
+        typer.Option("--cool-down", min=1, help="Wait before each round until the device is below so many degrees C."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail when a file was throttled, unstable or disturbed while measured.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the measurements, one JSON line each.")
     ] = None,
@@ -48,16 +65,19 @@ def bench(
 ) -> None:
     """Measure latency, memory and accuracy of every file of a bundle, interleaved.
 
-    Example: `edgedistil bench runs/quickstart/bundle --threads 1 --sequence-length 128`
+    Example: `edgedistil bench runs/quickstart/bundle --device pi5 --threads 1,4 --batch 1,8`
     """
     from edgedistil.bench.measurement import write_measurements
-    from edgedistil.cli.measure import Ask, measure_bundle
+    from edgedistil.cli.measure import Ask, measure_bundle, refuse_doubtful
     from edgedistil.errors import UsageError
     from edgedistil.report.table import make_rows, render_json, render_table
 
     if output and output.exists() and not force:
         raise UsageError("the file exists", where=str(output), cure="give --force to replace it, or another name")
-    ask = Ask(device, threads, sequence_length, tuple(formats or ()), seconds)
+    lengths = numbers(sequence_length, "--sequence-length")
+    batches = numbers(batch, "--batch") or (1,)
+    wanted = tuple(formats or ())
+    ask = Ask(device, numbers(threads, "--threads"), lengths, wanted, seconds, batches, cool_down)
     _, measurements = measure_bundle(bundle, ask)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -67,3 +87,19 @@ def bench(
         typer.echo(render_json(rows))
     else:
         open_console().print(render_table(rows))
+    if strict:
+        refuse_doubtful(measurements)
+
+
+def numbers(text: str | None, option: str) -> tuple[int, ...]:
+    """Reads `1,2,4`.
+
+    Raises:
+        UsageError: When it is no list of whole numbers from 1 on.
+    """
+    from edgedistil.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")] if text is not None else []
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"{option} is '{text}'", cure="give whole numbers from 1 on, such as 1,2,4")
+    return tuple(dict.fromkeys(map(int, parts)))

@@ -1,37 +1,122 @@
-"""`edgedistil devices`: the profiles of this workspace."""
+"""`edgedistil devices`: the profiles of this workspace, what each lacks, and setting one up."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from edgedistil.cli.console import open_console
 
+if TYPE_CHECKING:
+    # The command line starts fast: these are imported where they are used.
+    from edgedistil.devices.check import Finding
+    from edgedistil.devices.ssh import SshDevice
+
+devices_app = typer.Typer(invoke_without_command=True)
+_Name = Annotated[str, typer.Argument(help="A profile in devices/, such as pi5.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_MARKS = {"ok": "ok", "advice": "advice", "missing": "MISSING"}
+
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("devices")(devices)
+    """Adds the commands."""
+    app.add_typer(devices_app, name="devices")
 
 
-def devices(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the device profiles in devices/ and what each can run.
+@devices_app.callback()
+def devices(context: typer.Context, as_json: _Json = False) -> None:
+    """List the device profiles in devices/ and what each can run; or look after one of them.
 
     Example: `edgedistil devices`
     """
+    if context.invoked_subcommand:
+        return
     from edgedistil.cli.measure import device_folders
-    from edgedistil.devices.profile import list_profiles, load_profile
+    from edgedistil.devices import list_profiles, load_profile
 
     profiles = list_profiles(device_folders())
     if not any(profile.name == "local" for profile in profiles):
         profiles.insert(0, load_profile("local", []))
     if as_json:
-        typer.echo(json.dumps([profile.model_dump() for profile in profiles], indent=1))
+        typer.echo(json.dumps([profile.model_dump(mode="json") for profile in profiles], indent=1))
         return
     table = Table("device", "kind", "threads", "runtimes", "what it is")
     for profile in profiles:
         threads = str(profile.threads or "all cores")
         table.add_row(profile.name, profile.kind, threads, ", ".join(profile.runtimes), profile.description)
     open_console().print(table)
+
+
+@devices_app.command("check")
+def check(name: _Name, as_json: _Json = False) -> None:
+    """Say what a device lacks, and the cure. Exit code 1 when a bench could not do.
+
+    Example: `edgedistil devices check pi5`
+    """
+    from edgedistil.devices.check import findings_of
+
+    device = _open(name)
+    remote = device.remote()
+    with remote.link:
+        seen = remote.inspect(libraries=True)
+    _tell(findings_of(seen, device.profile), as_json)
+
+
+@devices_app.command("setup")
+def setup(name: _Name, as_json: _Json = False) -> None:
+    """Make a virtual environment on a device, of wheels fetched here: it needs no internet of its own.
+
+    Example: `edgedistil devices setup pi5`
+    """
+    from edgedistil.devices.check import findings_of
+    from edgedistil.devices.setup import set_up
+    from edgedistil.progress import TerminalProgress
+
+    device = _open(name)
+    remote = device.remote()
+    with remote.link:
+        seen = set_up(remote, device.profile, TerminalProgress())
+    _tell(findings_of(seen, device.profile), as_json)
+
+
+@devices_app.command("clean")
+def clean(name: _Name) -> None:
+    """Remove what edgedistil has put on a device: runner, files, virtual environment.
+
+    Example: `edgedistil devices clean pi5`
+    """
+    device = _open(name)
+    remote = device.remote()
+    with remote.link:
+        remote.clean()
+    typer.echo(f"removed {remote.folder} on {name}")
+
+
+def _open(name: str) -> SshDevice:
+    from edgedistil.cli.measure import device_folders
+    from edgedistil.devices import connect, load_profile
+    from edgedistil.devices.ssh import SshDevice
+    from edgedistil.errors import UsageError
+
+    device = connect(load_profile(name, device_folders()))
+    if not isinstance(device, SshDevice):
+        raise UsageError(
+            f"device '{name}' is of kind {device.profile.kind}", cure="this is for devices reached through ssh"
+        )
+    return device
+
+
+def _tell(findings: list[Finding], as_json: bool) -> None:
+    if as_json:
+        rows = [{"name": f.name, "found": f.found, "level": f.level, "cure": f.cure} for f in findings]
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        table = Table("what", "found", "", "cure")
+        for finding in findings:
+            table.add_row(finding.name, finding.found, _MARKS[finding.level], finding.cure)
+        open_console().print(table)
+    if any(finding.level == "missing" for finding in findings):
+        raise typer.Exit(1)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 _FILES = {
-    "recipe.yaml": "export/{name}.yaml",
+    "tasks/{task}.yaml": "export/{name}.yaml",
     "device.yaml": "devices/local.yaml",
     "baselines.md": "benchmarks/baselines/README.md",
     "workflow.yml": ".github/workflows/model-gate.yml",
 }
+_WITH_DATA = "text-classification"
+"""The task whose recipe has built-in data, and runs as it is."""
 _IGNORED = (".edgedistil/", "runs/")
 
 
@@ -26,30 +27,41 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="Made if missing.")] = Path(),
     name: Annotated[str, typer.Option("--name", help="Names the recipe and its runs.")] = "my-model",
+    task: Annotated[
+        str, typer.Option("--task", help="What the model does; each task has a recipe of its own.")
+    ] = "text-classification",
 ) -> None:
     """Write a workspace: a commented recipe, a device profile, a place for baselines, a CI workflow.
 
-    Example: `edgedistil init sentiment --name reviews`
+    Example: `edgedistil init sentiment --name reviews`, `edgedistil init names --task token-classification`
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from edgedistil.errors import UsageError
+    from edgedistil.errors import UsageError, did_you_mean
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
         raise UsageError(f"'{name}' cannot name a recipe", cure="use small letters, digits, '.', '_' and '-'")
-    targets = {template: folder / path.format(name=name) for template, path in _FILES.items()}
+    environment = Environment(
+        loader=PackageLoader("edgedistil.cli", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - no page is made
+    )
+    tasks = [Path(template).stem for template in environment.list_templates() if template.startswith("tasks/")]
+    if task not in tasks:
+        raise UsageError(f"no task is named '{task}'", where="--task", cure=did_you_mean(task, tasks))
+    targets = {template.format(task=task): folder / path.format(name=name) for template, path in _FILES.items()}
     present = [path for path in targets.values() if path.exists()]
     if present:
         raise UsageError("the file is there already", where=str(present[0]), cure="nothing was written; choose --name")
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
-    templates = resources.files("edgedistil.cli") / "templates"
     for template, path in targets.items():
-        text = (templates / template).read_text(encoding="utf-8")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(environment.from_string(text).render(name=name), encoding="utf-8")
+        path.write_text(environment.get_template(template).render(name=name, task=task), encoding="utf-8")
         typer.echo(f"wrote {path}")
     _ignore(folder / ".gitignore")
-    typer.echo(f"next: {f'cd {folder} && ' if folder != Path() else ''}edgedistil run export/{name}.yaml")
+    first = "" if task == _WITH_DATA else f"name your data in {targets[f'tasks/{task}.yaml']}, then: "
+    typer.echo(f"next: {first}{f'cd {folder} && ' if folder != Path() else ''}edgedistil run export/{name}.yaml")
 
 
 def _ignore(path: Path) -> None:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedistil.bench.cases import cases_of
+from edgedistil.bench.cases import Grid, grid_cases
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bench.runner.runtimes import factory_of
+from edgedistil.bench.scores import Examples
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
-from edgedistil.devices.profile import connect, load_profile
+from edgedistil.devices import DeviceProfile, connect, load_profile
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import TerminalProgress
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What the user asked to have measured; None is the bundle's or the device's own value."""
+    """What the user asked to have measured; None, or nothing, is the bundle's or the device's own value."""
 
     device: str = "local"
-    threads: int | None = None
-    sequence_length: int | None = None
+    threads: int | tuple[int, ...] | None = None
+    sequence_length: int | tuple[int, ...] | None = None
     formats: tuple[str, ...] = ()
     seconds: float | None = None
+    batches: tuple[int, ...] = (1,)
+    cool_below_c: float | None = None
 
 
 def device_folders() -> list[Path]:
@@ -44,12 +48,20 @@ def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:
     bundle = open_bundle(folder)
     device = connect(load_profile(ask.device, device_folders()))
     bench = bundle.manifest.recipe.get("bench", {})
-    threads = ask.threads or device.threads
-    length = ask.sequence_length or bench.get("sequence_length") or bundle.manifest.max_length
-    formats = _runnable(bundle, ask, device.profile.runtimes, progress)
-    cases = cases_of(bundle, threads, length, formats)
-    settings = BenchSettings(max_seconds=ask.seconds or bench.get("seconds_per_file") or 8.0)
-    result = device.bench(cases, bundle.evaluation_path, settings, progress)
+    grid = Grid(
+        _values(ask.threads) or (device.threads,),
+        _values(ask.sequence_length) or (bench.get("sequence_length") or bundle.manifest.max_length,),
+        ask.batches,
+    )
+    formats = _runnable(bundle, ask, device.profile, progress)
+    cases, left_out = grid_cases(bundle, grid, formats, device.profile.opens)
+    for line in left_out:
+        progress.say(f"edgedistil: {line}")
+    settings = BenchSettings(
+        max_seconds=ask.seconds or bench.get("seconds_per_file") or 8.0,
+        cool_below_c=ask.cool_below_c or device.profile.cool_below_c,
+    )
+    result = device.bench(cases, Examples.of(bundle), settings, progress)
     for name, error in result.failures.items():
         progress.say(f"edgedistil: {name} left out: {error.line()}")
     if not result.measurements:
@@ -57,11 +69,22 @@ def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:
     return bundle, result.measurements
 
 
-def _runnable(bundle: Bundle, ask: Ask, runtimes: list[str], progress: TerminalProgress) -> list[str]:
-    """Returns the formats to measure: those asked for, else those whose runtime is installed."""
+def _values(asked: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    if asked is None:
+        return ()
+    return (asked,) if isinstance(asked, int) else asked
+
+
+def _runnable(bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: TerminalProgress) -> list[str]:
+    """Returns the formats to measure: those asked for, else those whose runtime the device offers.
+
+    What is installed on this machine says something of this machine alone; another tells of each file itself.
+    """
     if ask.formats:
         return list(ask.formats)
-    offered = [name for name in bundle.formats if FORMATS[name].runtime in runtimes]
+    offered = [name for name in bundle.formats if FORMATS[name].runtime in profile.opens]
+    if profile.kind != "local":
+        return offered
     formats = [name for name in offered if _installed(FORMATS[name].runtime)]
     missing = sorted({FORMATS[name].runtime for name in offered} - {FORMATS[name].runtime for name in formats})
     extras = {"onnxruntime": "ort", "litert": "litert"}
@@ -73,6 +96,20 @@ def _runnable(bundle: Bundle, ask: Ask, runtimes: list[str], progress: TerminalP
     for line in lines.values():
         progress.say(f"edgedistil: left out: {line}")
     return formats
+
+
+def refuse_doubtful(measurements: Sequence[Measurement]) -> None:
+    """Refuses times that were not taken under honest conditions.
+
+    Raises:
+        EdgeDistilError: For the first that was throttled, unstable or disturbed; the line says by what.
+    """
+    for made in measurements:
+        doubts = made.conditions.doubts()
+        if doubts and not made.emulated:
+            raise EdgeDistilError(
+                "; ".join(doubts), where=made.name, cure="let the device cool and rest, and measure again"
+            )
 
 
 def _installed(runtime: str) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from edgedistil.bench.cases import Case
 from edgedistil.bench.facts import DeviceFacts, local_facts
+from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import BenchResult, run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.devices.profile import DeviceProfile, Kind, register
@@ -35,13 +35,13 @@ class LocalDevice:
     def bench(
         self,
         cases: Sequence[Case],
-        evaluation: Path | None,
+        examples: Examples | None,
         settings: BenchSettings | None = None,
         progress: Progress | None = None,
     ) -> BenchResult:
         """Measures the cases whose runtime the profile names; a case with a worker of its own is always taken."""
         taken = [case for case in cases if case.runtime in self.profile.runtimes or case.brings_worker]
-        return run_bench(taken, evaluation, settings, progress)
+        return run_bench(taken, examples, settings, progress)
 
 
 register("local", Kind(DeviceProfile, LocalDevice))

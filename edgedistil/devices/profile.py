@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgedistil.bench.cases import Case
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.runner.runtimes import names as runtime_names
+from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import BenchResult
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.errors import UsageError, did_you_mean
@@ -30,6 +31,7 @@ class DeviceProfile(BaseModel):
         description: One line for lists.
         threads: Threads an inference may use; None for all cores.
         runtimes: Runtimes to bench with there; files of any other are left out.
+        cool_below_c: Every round of a bench waits until the hottest sensor is below this many degrees; None does not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,12 +41,25 @@ class DeviceProfile(BaseModel):
     description: str = ""
     threads: int | None = Field(default=None, ge=1)
     runtimes: list[str] = Field(default=["onnxruntime", "litert"], min_length=1)
+    cool_below_c: float | None = Field(default=None, gt=0)
+
+    @property
+    def opens(self) -> set[str]:
+        """The runtimes, as the bundle's formats name them, whose files the device can be given."""
+        return set(self.runtimes)
+
+    @classmethod
+    def known_runtimes(cls) -> list[str]:
+        """Returns what `runtimes` may name."""
+        return runtime_names()
 
 
 class Device(Protocol):
     """A device that can bench."""
 
-    profile: DeviceProfile
+    @property
+    def profile(self) -> DeviceProfile:
+        """What describes it."""
 
     @property
     def threads(self) -> int:
@@ -56,7 +71,7 @@ class Device(Protocol):
     def bench(
         self,
         cases: Sequence[Case],
-        evaluation: Path | None,
+        examples: Examples | None,
         settings: BenchSettings | None = None,
         progress: Progress | None = None,
     ) -> BenchResult:
@@ -156,8 +171,8 @@ def read_profile(path: Path) -> DeviceProfile:
     except ValidationError as error:
         raise _fault(error, kind.profile, where) from error
     for runtime in profile.runtimes:
-        if runtime not in runtime_names():
-            cure = did_you_mean(runtime, runtime_names())
+        if runtime not in profile.known_runtimes():
+            cure = did_you_mean(runtime, profile.known_runtimes())
             raise UsageError(f"unknown runtime '{runtime}'", where=where, cure=cure)
     return profile
 

@@ -11,6 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedistil.bench.cases import Case
+from edgedistil.bench.facts import local_facts
+from edgedistil.bench.measurement import Measurement
+from edgedistil.bench.thermal import Conditions
 
 VOCABULARY = 120
 LABELS = 3
@@ -85,3 +88,35 @@ def case_of(path: Path, name: str = "tiny", **changes: Any) -> Case:
     runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
     fields = {"format": "onnx-fp32", "runtime": runtime, "threads": 1, "sequence_length": 8, **changes}
     return Case(name=name, bundle="test", path=path, **fields)
+
+
+def make_measurement(**changes: Any) -> Measurement:
+    """A measurement of no real file, with the changes asked for."""
+    interval = {"value": 2.0, "low": 1.9, "high": 2.1}
+    fields: dict[str, Any] = {
+        "name": "ONNX fp32",
+        "bundle": "b",
+        "file": "onnx/model.onnx",
+        "format": "onnx-fp32",
+        "sha256": "0" * 64,
+        "bytes": 10,
+        "runtime": "onnxruntime",
+        "runtime_version": "1",
+        "threads": 1,
+        "sequence_length": 8,
+        "samples_ms": [2.0, 2.1, 1.9, 2.0],
+        "blocks": [2, 2],
+        "p50_ms": interval,
+        "p90_ms": interval,
+        "p99_ms": interval,
+        "load_ms": 1.0,
+        "first_ms": 3.0,
+        "peak_memory_mb": 80.0,
+        "device": local_facts(),
+        "conditions": Conditions(),
+        "started": "2030-01-01T00:00:00+00:00",
+        "predictions": {"a": 1},
+        "labels": {"a": 0},
+        **changes,
+    }
+    return Measurement.model_validate(fields)

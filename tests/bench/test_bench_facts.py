@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgedistil.bench.facts import DeviceFacts, local_facts
 from edgedistil.bench.runner import conditions, facts
-from edgedistil.bench.thermal import Snapshot, conditions_of, look, was_throttled
+from edgedistil.bench.thermal import Conditions, Snapshot, conditions_of, decode_throttled, look, was_throttled
 
 PI_5 = """processor\t: 0
 BogoMIPS\t: 108.00
@@ -43,7 +45,7 @@ def test_facts_of_this_machine_name_its_kind_but_not_itself() -> None:
     assert found.cores == len(os.sched_getaffinity(0))
     assert found.memory_mb > 100
     assert set(found.model_dump()) == {
-        *("machine", "system", "os", "cpu", "board", "cores", "memory_mb", "flags", "python")
+        *("machine", "system", "os", "cpu", "board", "cores", "memory_mb", "flags", "python", "accelerator")
     }
 
 
@@ -118,7 +120,7 @@ def test_busy_is_the_share_that_others_use(tmp_path: Path) -> None:
     assert conditions.busy(tmp_path / "none", seconds=0) is None
     stat = tmp_path / "stat"
     stat.write_text("cpu  100 0 100 800 0 0 0 0 0 0\n")
-    assert conditions.busy(stat, seconds=0) is None
+    assert conditions.busy(tmp_path, seconds=0) is None
 
 
 def test_a_spinning_process_is_seen() -> None:
@@ -136,3 +138,67 @@ def test_conditions_join_two_looks() -> None:
     assert (found.load_average_before, found.load_average_after) == (before.load_average, 3.5)
     assert found.temperature_c_after == 60
     assert not found.stable
+
+
+def test_a_pis_bits_are_named() -> None:
+    assert decode_throttled(0x50005) == (["under-voltage", "throttled"], ["under-voltage", "throttled"])
+    assert decode_throttled(0xA0000) == ([], ["frequency capped", "soft temperature limit"])
+    assert decode_throttled(0) == ([], [])
+
+
+@given(st.integers(0, 2**20 - 1), st.integers(0, 2**20 - 1))
+def test_a_throttled_pi_always_says_by_what(before: int, after: int) -> None:
+    found = conditions_of(Snapshot(throttle_flags=before), Snapshot(throttle_flags=after | before & 0xF0000), True)
+    assert found.throttled == bool(found.throttled_by)
+    assert len(found.throttled_since_boot) == (after >> 16 | before >> 16 & 0xF).bit_count()
+
+
+@given(st.text())
+def test_any_text_is_bits_or_nothing(text: str) -> None:
+    found = conditions.parse_throttled(text)
+    assert found is None or isinstance(found, int)
+
+
+@given(st.integers(0, 0xFFFFF))
+def test_bits_are_read_as_vcgencmd_prints_them(bits: int) -> None:
+    assert conditions.parse_throttled(f"throttled={bits:#x}\n") == bits
+
+
+@given(st.text())
+def test_any_text_is_a_process_or_nothing(text: str) -> None:
+    found = conditions.parse_process(text)
+    assert found is None or isinstance(found[1], int)
+
+
+@given(st.text(st.characters(blacklist_characters="\n"), max_size=15), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_a_process_is_read_whatever_its_name(name: str, user: int, system: int) -> None:
+    stat = f"17 ({name}) S 1 17 17 0 -1 4194560 10 0 0 0 {user} {system} 0 0 20 0 1 0 5 6 7"
+    found = conditions.parse_process(stat)
+    assert found is not None
+    assert found[1] == user + system
+
+
+def test_other_processes_are_named_by_what_they_use() -> None:
+    spinner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        seen = [conditions.usage(seconds=0.4)[1] for _ in range(5)]
+    finally:
+        spinner.kill()
+        spinner.wait()
+    assert any(Path(sys.executable).name[:6] in name for names in seen for name in names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"throttled": True, "throttled_by": ["under-voltage"]}, "it was throttled (under-voltage)"),
+        ({"throttled": True}, "it was throttled (by its own processor)"),
+        ({"stable": False}, "its latency never became stable"),
+        ({"frequency_mhz_before": 2400, "frequency_mhz_after": 1500}, "its clock fell from 2400 to 1500 MHz"),
+        ({"frequency_mhz_before": 2400, "frequency_mhz_after": 2300}, None),
+        ({"busy_before": 0.5, "busy_processes": ["apt"]}, "others used 50 % of its processors (apt)"),
+    ],
+)
+def test_what_speaks_against_a_run_is_said(changes: dict, words: str | None) -> None:
+    assert Conditions(**changes).doubts() == ([words] if words else [])

@@ -1,45 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from bench_files import make_measurement as make
 
-from edgedistil.bench.facts import local_facts
-from edgedistil.bench.measurement import Measurement, find, read_measurements, speedup, write_measurements
-from edgedistil.bench.thermal import Conditions
+from edgedistil.bench.measurement import find, read_measurements, speedup, write_measurements
 from edgedistil.errors import UsageError
-
-
-def make(**changes: Any) -> Measurement:
-    interval = {"value": 2.0, "low": 1.9, "high": 2.1}
-    fields: dict[str, Any] = {
-        "name": "ONNX fp32",
-        "bundle": "b",
-        "file": "onnx/model.onnx",
-        "format": "onnx-fp32",
-        "sha256": "0" * 64,
-        "bytes": 10,
-        "runtime": "onnxruntime",
-        "runtime_version": "1",
-        "threads": 1,
-        "sequence_length": 8,
-        "samples_ms": [2.0, 2.1, 1.9, 2.0],
-        "blocks": [2, 2],
-        "p50_ms": interval,
-        "p90_ms": interval,
-        "p99_ms": interval,
-        "load_ms": 1.0,
-        "first_ms": 3.0,
-        "peak_memory_mb": 80.0,
-        "device": local_facts(),
-        "conditions": Conditions(),
-        "started": "2030-01-01T00:00:00+00:00",
-        "predictions": {"a": 1},
-        "labels": {"a": 0},
-        **changes,
-    }
-    return Measurement.model_validate(fields)
 
 
 def test_written_and_read_is_the_same(tmp_path: Path) -> None:
@@ -86,6 +54,32 @@ def test_a_broken_line_is_named(line: str, words: str, tmp_path: Path) -> None:
         read_measurements(path)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_of_the_first_release_still_reads(tmp_path: Path) -> None:
+    """Written by hand as that release wrote it: no task, metric, instructions or scenario beyond the first."""
+    old = make().model_dump(
+        mode="json", exclude={"task", "throughput_per_second", "tokenise_ms", "energy_mj", "instructions"}
+    ) | {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "examples": 40}}
+    path = tmp_path / "measurements.jsonl"
+    path.write_text(json.dumps(old) + "\n")
+    (read,) = read_measurements(path)
+    assert read.schema_version == 1
+    assert (read.task, read.accuracy and read.accuracy.metric) == ("text-classification", "accuracy")
+    assert read.predictions == {"a": 1}
+
+
+def test_only_an_emulators_record_may_leave_out_times() -> None:
+    absent = dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "load_ms", "first_ms", "peak_memory_mb"))
+    counted = {"total": 9_000_000, "multiply_accumulate": 4_000_000}
+    record = make(emulated=True, samples_ms=[], blocks=[], instructions=counted, **absent)
+    assert record.instructions == counted
+    with pytest.raises(ValueError, match="samples_ms is missing, which only an emulator's record"):
+        make(samples_ms=[], blocks=[])
+    with pytest.raises(ValueError, match="p50_ms is missing"):
+        make(p50_ms=None)
+    with pytest.raises(ValueError, match="instructions have no 'total'"):
+        make(instructions={"load_store": 3})
 
 
 def test_an_unknown_field_and_an_absent_file_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from bench_files import case_of, make_onnx
 
 from edgedistil.bench.interleave import load_fields
@@ -35,6 +36,7 @@ for line in sys.stdin:
 ROUNDS, SECONDS = 12, 0.1
 
 
+@pytest.mark.alone
 def test_the_harness_adds_at_most_two_percent_to_a_model_of_two_milliseconds(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "model.onnx", hidden=384, layers=28)
     ids = np.random.default_rng(0).integers(1, 100, 64).tolist()
@@ -45,7 +47,7 @@ def test_the_harness_adds_at_most_two_percent_to_a_model_of_two_milliseconds(tmp
     ):
         assert plain.stdin
         assert plain.stdout
-        worker.ask("load", **load_fields(worker.case))
+        worker.ask("load", **load_fields(worker.case, worker.transport))
         worker.ask("prepare", input_ids=[[ids]])
         worker.ask("warm_up", seconds=1, tolerance=0.05)
         ours, theirs = [], []

@@ -13,6 +13,7 @@ from bench_files import case_of, make_onnx
 
 from edgedistil.bench.measurement import speedup
 from edgedistil.bench.process import WorkerProcess
+from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.errors import EdgeDistilError, UsageError
@@ -79,7 +80,7 @@ def test_files_of_two_runtimes_are_measured_whole(
     onnx_file: Path, tflite_file: Path, evaluation_file: Path, quick: BenchSettings
 ) -> None:
     cases = [case_of(onnx_file, "ONNX fp32"), case_of(tflite_file, "TFLite fp32", format="tflite-fp32")]
-    result = run_bench(cases, evaluation_file, quick)
+    result = run_bench(cases, Examples(evaluation_file), quick)
     assert result.failures == {}
     assert [record.name for record in result.complete()] == ["ONNX fp32", "TFLite fp32"]
     for record, path in zip(result.measurements, (onnx_file, tflite_file), strict=True):
@@ -125,7 +126,7 @@ def test_a_corrupt_file_and_a_missing_one_leave_the_others(
     junk = tmp_path / "junk.onnx"
     junk.write_bytes(onnx_file.read_bytes()[:100])
     cases = [case_of(junk, "junk"), case_of(onnx_file, "good"), case_of(tmp_path / "none.onnx", "absent")]
-    result = run_bench(cases, evaluation_file, quick)
+    result = run_bench(cases, Examples(evaluation_file), quick)
     assert [record.name for record in result.measurements] == ["good"]
     assert list(result.failures) == ["junk", "absent"]
     line = str(result.failures["junk"])
@@ -156,7 +157,7 @@ def test_a_worker_that_exits_silently_or_is_killed_is_told_from_an_error(
         own("killed", load="os.kill(os.getpid(), signal.SIGKILL)"),
         own("raises", run="raise ValueError('two\\nlines')"),
     ]
-    failures = {name: str(error) for name, error in run_bench(cases, evaluation_file, quick).failures.items()}
+    failures = {name: str(error) for name, error in run_bench(cases, Examples(evaluation_file), quick).failures.items()}
     assert "its worker exited with 7 while asked to 'load' (no licence)" in failures["exits"]
     assert "died of SIGKILL" in failures["killed"]
     assert "memory" in failures["killed"]
@@ -219,7 +220,7 @@ def test_impossible_requests_are_refused(onnx_file: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="two cases are named 'tiny'"):
         run_bench([case_of(onnx_file), case_of(onnx_file)], None)
     with pytest.raises(UsageError, match="not a readable evaluation set"):
-        run_bench([case_of(onnx_file)], tmp_path / "none.npz")
+        run_bench([case_of(onnx_file)], Examples(tmp_path / "none.npz"))
 
 
 def test_closing_ends_a_worker_in_the_middle_of_its_work(own) -> None:
@@ -233,9 +234,12 @@ def test_closing_ends_a_worker_in_the_middle_of_its_work(own) -> None:
 
 
 SCRIPT = """
+import signal
 from pathlib import Path
 from edgedistil.bench.cases import Case
 from edgedistil.bench.session import run_bench
+# A shell's background job is born deaf to Ctrl-C; a person's terminal is not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 case = Case("own", "b", Path({path!r}), "x", "own", 1, 8, worker_module="worker_own")
 run_bench([case], None)
 """

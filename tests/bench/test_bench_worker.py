@@ -6,22 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgedistil.bench.runner
+from edgedistil.bench.archive import runner_archive
 from edgedistil.bench.runner import memory, timing
 from edgedistil.bench.runner.evaluation import EvaluationSet
 
 RUNNER = Path(edgedistil.bench.runner.__file__).parent
 
 
-def talk(requests: list[dict | str], folder: Path, module: str = "runner") -> tuple[list[dict], str]:
+def talk(requests: list[dict | str], folder: Path, *command: str) -> tuple[list[dict], str]:
     """Runs a worker alone: the folder that holds it is all it can import beside the environment's packages."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module],
+        [sys.executable, *(command or ("-m", "runner"))],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         stdin=subprocess.PIPE,
@@ -48,7 +50,9 @@ def alone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_runner_runs_alone(alone: Path, onnx_file: Path, tflite_file: Path, evaluation_file: Path) -> None:
+def test_the_runner_runs_alone(
+    alone: Path, onnx_file: Path, tflite_file: Path, evaluation_file: Path, examples: EvaluationSet
+) -> None:
     for runtime, path in (("onnxruntime", onnx_file), ("litert", tflite_file)):
         answers, _ = talk(
             [
@@ -68,8 +72,9 @@ def test_the_runner_runs_alone(alone: Path, onnx_file: Path, tflite_file: Path, 
         loaded, measured, peak, scored = answers[2], answers[5], answers[6], answers[7]
         assert len(measured["samples_ns"]) >= 4
         assert peak["peak_memory_mb"] >= loaded["runtime_memory_mb"] > 10
-        assert len(scored["ids"]) == len(scored["labels"]) == len(scored["predictions"]) == 40
-        assert np.mean(np.equal(scored["labels"], scored["predictions"])) == pytest.approx(0.9)
+        assert scored["ids"] == examples.ids.tolist()
+        assert scored["kind"] == "class"
+        assert np.mean(np.equal(examples.labels, scored["outputs"])) == pytest.approx(0.9)
 
 
 def test_whatever_goes_wrong_is_an_answer(alone: Path, tmp_path: Path) -> None:
@@ -114,7 +119,7 @@ def test_chatter_of_a_runtime_does_not_reach_the_answers(alone: Path) -> None:
             {"command": "prepare", "input_ids": [[[1]]]},
         ],
         alone,
-        "loud",
+        *("-m", "loud"),
     )
     assert all(answer["ok"] for answer in answers)
     assert "from Python" in chatter
@@ -140,7 +145,7 @@ def test_not_a_number_is_no_prediction(alone: Path, evaluation_file: Path) -> No
             {"command": "evaluate", "path": str(evaluation_file), "batch": 4},
         ],
         alone,
-        "broken",
+        *("-m", "broken"),
     )
     assert "NaN or infinity" in answers[1]["error"]
 
@@ -192,3 +197,64 @@ def test_evaluation_order_does_not_depend_on_lengths(examples: EvaluationSet) ->
     answers = predict_all(FirstToken(), examples, 7, ticks.append)  # type: ignore[arg-type]
     assert answers == [int(examples.tokens(i)[0]) % 3 for i in range(len(examples))]
     assert ticks[-1] == len(examples)
+
+
+def test_the_runner_is_one_small_file_that_runs_anywhere(tmp_path: Path, onnx_file: Path) -> None:
+    archive = tmp_path / "runner.pyz"
+    archive.write_bytes(runner_archive())
+    assert archive.stat().st_size < 100_000
+    requests = [
+        {"command": "load", "runtime": "onnxruntime", "path": str(onnx_file), "threads": 1},
+        {"command": "prepare", "input_ids": [[[1, 2]]]},
+        {"command": "quit"},
+    ]
+    answers, _ = talk(requests, tmp_path, "-I", str(archive))
+    assert [answer["ok"] for answer in answers] == [True] * 3
+    looked = subprocess.run(
+        [sys.executable, "-I", str(archive), "inspect"],
+        input=json.dumps([str(archive), "/none"]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(looked.stdout)
+    assert list(seen["files"]) == [str(archive)]
+    assert seen["files"][str(archive)]["bytes"] == len(runner_archive())
+    assert seen["bits"] in (32, 64)
+    assert seen["free_bytes"] > 0
+    assert "libraries" not in seen
+
+
+def test_a_worker_that_hears_nothing_ends(alone: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "runner", "--patience", "1"],
+        cwd=alone,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(alone)},
+        bufsize=0,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b'{"command": "facts"}\n')
+        process.stdout.readline()
+        end = time.monotonic() + 1.6
+        while time.monotonic() < end:
+            process.stdin.write(b"\n")
+            time.sleep(0.2)
+        assert process.poll() is None
+        assert process.wait(5) == 0
+
+
+def test_a_kept_answer_is_given_again(alone: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "kept/answer.json"
+    asked = {"command": "facts", "keep": str(keep)}
+    (first, _), _ = talk([asked, {"command": "load", "keep": str(tmp_path / "no.json")}], alone)
+    assert json.loads(keep.read_text()) == {key: value for key, value in first.items() if key != "ok"}
+    assert not (tmp_path / "no.json").exists()
+    keep.write_text('{"cpu": "kept"}')
+    (again,), _ = talk([asked], alone)
+    assert again == {"ok": True, "cpu": "kept"}
+    keep.write_text('{"cpu": "ke')
+    (anew,), _ = talk([asked], alone)
+    assert anew == first

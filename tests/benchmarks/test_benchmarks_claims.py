@@ -15,6 +15,8 @@ from edgedistil.report.claims import read_claims
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
+    # As for the script itself, whose folder is the first place that Python looks in.
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     spec = importlib.util.spec_from_file_location("benchmark_claims", ROOT / "benchmarks" / "claims.py")
     assert spec is not None
     assert spec.loader is not None

@@ -8,16 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
 import pytest
 from command import ROOT, typed
 from tiny import sentences, write_teacher, write_tsv, write_workspace
+from typer.testing import CliRunner
+
+from edgedistil.cli.main import app
+from edgedistil.recipe import load_recipe
+from edgedistil.recipe.schema import Recipe
 
 COMMANDS = [
     ["init"],
     ["run"],
     ["teacher"],
+    ["general"],
     ["distil"],
     ["prune"],
     ["export"],
@@ -26,7 +33,11 @@ COMMANDS = [
     ["baseline", "set"],
     ["gate"],
     ["report"],
+    ["profile"],
     ["devices"],
+    ["devices", "check"],
+    ["devices", "setup"],
+    ["devices", "clean"],
     ["cache", "ls"],
     ["cache", "rm"],
     ["schema"],
@@ -52,10 +63,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_help_with_an_example(command: list[str]):
-    from typer.testing import CliRunner
-
-    from edgedistil.cli.main import app
-
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.output
@@ -91,6 +98,31 @@ def test_init_writes_a_workspace_that_plans(tmp_path: Path):
     assert planned.returncode == 0, planned.stderr
     assert [stage["name"] for stage in json.loads(planned.stdout)["stages"]][:2] == ["data", "teacher"]
     assert "reviews" in typed(["init", "ws", "--name", "reviews"], tmp_path).stderr
+
+
+@pytest.mark.parametrize("task", typing.get_args(Recipe.model_fields["task"].annotation))
+def test_init_writes_a_recipe_for_every_task(tmp_path: Path, task: str):
+    from edgedistil.tasks import get_task
+
+    invoked = CliRunner().invoke(app, ["init", str(tmp_path), "--task", task])
+    assert invoked.exit_code == 0
+    path = tmp_path / "export" / "my-model.yaml"
+    recipe = load_recipe(path)
+    assert recipe.task == task
+    text = path.read_text(encoding="utf-8")
+    for column in get_task(task).columns(recipe.examples):
+        named = column.wanted if isinstance(column.wanted, str) else column.wanted[0]
+        assert f"{column.key.removeprefix('data.')}: {named}" in text or task == "question-answering"
+    assert recipe.examples.source == "movie-reviews" or "name your data in" in invoked.output
+
+
+def test_init_without_such_a_task_is_one_line(tmp_path: Path):
+    line = complaint(typed(["init", ".", "--task", "tagging"], tmp_path))
+    assert line == (
+        "edgedistil: --task: no task is named 'tagging'; choose one of: pair-classification, question-answering, "
+        "regression, text-classification, token-classification"
+    )
+    assert not list(tmp_path.iterdir()), "nothing was written"
 
 
 def test_devices_lists_the_profiles():

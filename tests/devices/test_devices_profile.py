@@ -37,7 +37,16 @@ def test_a_profile_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     path = write(tmp_path, "kind: local\ndescription: mine\nruntimes: [litert]\n")
     expected = DeviceProfile(name="mine", kind="local", description="mine", runtimes=["litert"])
     assert load_profile("mine", [SHIPPED, tmp_path]) == load_profile(str(path), []) == expected
-    assert [entry.name for entry in list_profiles([tmp_path, SHIPPED])] == ["mine", "local"]
+    assert [entry.name for entry in list_profiles([tmp_path])] == ["mine"]
+
+
+def test_the_shipped_profiles_can_all_be_read_and_connected() -> None:
+    found = {entry.name: entry for entry in list_profiles([SHIPPED])}
+    assert {"local", "pi5", "pi4", "pi-zero-2w", "cuda"} <= set(found)
+    assert all(entry.description for entry in found.values())
+    assert found["pi-zero-2w"].runtimes == ["litert"]
+    assert connect(found["pi5"]).threads == 4
+    assert connect(found["cuda"]).threads == 1
 
 
 @pytest.mark.parametrize(
@@ -52,6 +61,11 @@ def test_a_profile_is_found_by_name_and_by_path(tmp_path: Path) -> None:
         ("- local\n", "a device profile is a mapping of keys"),
         ("", "a device profile is a mapping of keys"),
         ("kind: [local\n", "not YAML"),
+        ("kind: ssh\n", "host: Field required"),
+        ("kind: ssh\nhost: -oProxyCommand=sh\n", "host: Value error, begins with a dash or holds a space"),
+        ("kind: ssh\nhost: pi\nport: 0\n", "port: Input should be greater than or equal to 1"),
+        ("kind: ssh\nhost: pi\nfoldr: x\n", "unknown key 'foldr'; did you mean 'folder'?"),
+        ("kind: cuda\nruntimes: [litert]\n", "unknown runtime 'litert'"),
     ],
 )
 def test_a_wrong_profile_is_one_line(text: str, words: str, tmp_path: Path) -> None:

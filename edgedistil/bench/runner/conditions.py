@@ -11,7 +11,11 @@ from typing import Dict, List, Optional, Tuple
 
 _CPUS = Path("/sys/devices/system/cpu")
 _ZONES = Path("/sys/class/thermal")
-_STAT = Path("/proc/stat")
+_PROC = Path("/proc")
+
+# Share of one processor from which a process is named, and how many are.
+_BUSY_PROCESS = 0.1
+_MOST_NAMES = 5
 
 
 def _numbers(folder: Path, pattern: str) -> List[float]:
@@ -40,17 +44,61 @@ def _ticks(stat: Path) -> Optional[Tuple[int, int]]:
     return (sum(fields) - sum(fields[3:5]), sum(fields)) if len(fields) == 8 else None
 
 
-def busy(stat: Path = _STAT, seconds: float = 0.2) -> Optional[float]:
-    """Returns the share of all processors that others use, seen over a moment in which this process sleeps.
+def _process_ticks(proc: Path) -> Dict[int, Tuple[str, int]]:
+    """Returns each other process's name and the processor ticks it has used."""
+    found = {}
+    for entry in proc.glob("[0-9]*"):
+        parsed = parse_process(_text(entry / "stat")) if entry.name != str(os.getpid()) else None
+        if parsed:
+            found[int(entry.name)] = parsed
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def parse_process(stat: str) -> Optional[Tuple[str, int]]:
+    """Returns name and user plus system ticks of the text of `/proc/<pid>/stat`, or None of anything else.
+
+    A name may hold spaces and brackets, so the last closing bracket ends it (proc(5)).
+    """
+    head, _, tail = stat.rpartition(")")
+    fields = tail.split()
+    try:
+        return head.partition("(")[2], int(fields[11]) + int(fields[12])
+    except (ValueError, IndexError):
+        return None
+
+
+def usage(proc: Path = _PROC, seconds: float = 0.2) -> Tuple[Optional[float], List[str]]:
+    """Tells what others use of the processors, seen over a moment in which this process sleeps.
 
     A load average still counts what ran a minute ago, such as the training that made the file.
+
+    Returns:
+        The share of all processors in use, None where the system does not tell; and the names of the processes that
+        used more than a tenth of one, the busiest first.
     """
-    before = _ticks(stat)
+    before, processes, began = _ticks(proc / "stat"), _process_ticks(proc), time.monotonic()
     time.sleep(seconds if before else 0)
-    after = _ticks(stat)
+    after, elapsed = _ticks(proc / "stat"), time.monotonic() - began
     if before is None or after is None or after[1] <= before[1]:
-        return None
-    return round((after[0] - before[0]) / (after[1] - before[1]), 3)
+        return None, []
+    share = round((after[0] - before[0]) / (after[1] - before[1]), 3)
+    least = _BUSY_PROCESS * elapsed * os.sysconf("SC_CLK_TCK")
+    used = [
+        (ticks - processes[pid][1], name) for pid, (name, ticks) in _process_ticks(proc).items() if pid in processes
+    ]
+    return share, [name for ticks, name in sorted(used, reverse=True) if ticks > least][:_MOST_NAMES]
+
+
+def busy(proc: Path = _PROC, seconds: float = 0.2) -> Optional[float]:
+    """Returns the share of all processors that others use; see `usage`."""
+    return usage(proc, seconds)[0]
 
 
 def governor(cpus: Path = _CPUS) -> Optional[str]:
@@ -101,9 +149,12 @@ def throttle_flags() -> Optional[int]:
 
 def collect() -> Dict[str, object]:
     """Returns one look as JSON-able values."""
+    load = _load_average()
+    share, names = usage()
     return {
-        "load_average": _load_average(),
-        "busy": busy(),
+        "load_average": load,
+        "busy": share,
+        "busy_processes": names,
         "governor": governor(),
         "frequency_mhz": frequency_mhz(),
         "temperature_c": temperature_c(),

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Dict, List, Optional
 
+_GPUS = Path("/proc/driver/nvidia/gpus")
 _FLAGS = (
     *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"),
     *("amx_tile", "amx_int8", "amx_bf16"),
@@ -86,6 +87,15 @@ def _board() -> Optional[str]:
     return _read("/proc/device-tree/model") or None
 
 
+def accelerator(gpus: Path = _GPUS) -> Optional[str]:
+    """Returns the model of the first GPU that NVIDIA's kernel driver tells of."""
+    for path in sorted(gpus.glob("*/information")):
+        model = parse_cpuinfo(_read(str(path))).get("model")
+        if model:
+            return model
+    return None
+
+
 def collect() -> Dict[str, object]:
     """Returns the facts as JSON-able values."""
     cpuinfo = parse_cpuinfo(_read("/proc/cpuinfo"))
@@ -99,4 +109,5 @@ def collect() -> Dict[str, object]:
         "memory_mb": _memory_mb(),
         "flags": cpu_flags(cpuinfo),
         "python": platform.python_version(),
+        "accelerator": accelerator(),
     }

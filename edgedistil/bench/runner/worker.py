@@ -3,7 +3,8 @@
 One request a line on standard input, `{"command": ..., further fields}`; one answer a line on standard output,
 `{"ok": true, ...}` or `{"ok": false, "error": "one line"}`, with lines `{"done": n, "total": m}` before a slow one.
 The process ends with standard input, in the middle of an inference if need be, so that it never outlives whoever
-commands it.
+commands it; with `--patience`, also when nothing, not even an empty line, has come for so long: a link can die without
+a word. A request's `keep` names a file in which its answer is kept, and from which the same request is answered again.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import argparse
 import json
 import os
 import queue
+import select
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from . import conditions, facts, memory, runtimes, timing
+from . import conditions, energy, facts, memory, runtimes, timing
 from .errors import RunnerError
 from .evaluation import EvaluationSet
 from .scoring import predict_all
@@ -44,11 +47,13 @@ class Worker:
         self._handlers: Dict[str, Callable[..., Answer]] = {
             "facts": facts.collect,
             "conditions": conditions.collect,
+            "temperature": lambda: {"temperature_c": conditions.temperature_c()},
             "load": self._load,
             "prepare": self._prepare,
             "warm_up": self._warm_up,
             "measure": self._measure,
             "memory": self._memory,
+            "energy": lambda seconds: energy.measure(self._prepared(), seconds),
             "evaluate": self._evaluate,
         }
 
@@ -56,19 +61,19 @@ class Worker:
         """Does what one request asks.
 
         Args:
-            request: `command` and that command's fields.
+            request: `command`, that command's fields, and perhaps `keep`.
 
         Returns:
             The answer; whatever goes wrong is an answer too.
         """
         fields = dict(request)
-        command = fields.pop("command", None)
+        command, keep = fields.pop("command", None), fields.pop("keep", None)
         handler = self._handlers.get(str(command))
         if handler is None:
             known = ", ".join(self._handlers)
             return {"ok": False, "error": f"no command '{command}'; there are: {known}, quit"}
         try:
-            return {"ok": True, **handler(**fields)}
+            return {"ok": True, **(_kept(Path(keep), handler, fields) if keep else handler(**fields))}
         except MemoryError:
             return {"ok": False, "error": "out of memory"}
         except Exception as error:  # noqa: BLE001, the edge of the process: nothing may leave it but a line
@@ -112,7 +117,9 @@ class Worker:
 
     def _memory(self, inferences: int) -> Answer:
         timing.block(self._prepared(), 0.0, inferences)
-        return {"peak_memory_mb": memory.peak_mb()}
+        found = {"peak_memory_mb": memory.peak_mb()}
+        device_mb = getattr(self._loaded(), "device_memory_mb", None)
+        return {**found, "device_memory_mb": device_mb()} if device_mb else found
 
     def _evaluate(self, path: str, batch: int) -> Answer:
         examples = EvaluationSet.load(path)
@@ -124,19 +131,39 @@ class Worker:
                 told = time.monotonic()
                 self._emit({"done": done, "total": len(examples)})
 
-        predictions = predict_all(self._loaded(), examples, batch, tick)
-        return {"ids": examples.ids.tolist(), "labels": examples.labels.tolist(), "predictions": predictions}
+        outputs = predict_all(self._loaded(), examples, batch, tick)
+        return {"ids": examples.ids.tolist(), "kind": examples.kind, "outputs": outputs}
 
 
-def _read_requests(requests: queue.SimpleQueue[bytes]) -> None:
+def _kept(path: Path, handler: Callable[..., Answer], fields: Dict[str, Any]) -> Answer:
+    """Answers from a file, or anew and into the file, which appears whole or not at all."""
+    try:
+        found: Answer = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        answer = handler(**fields)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(answer, allow_nan=False), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise RunnerError(f"{path.parent}: cannot be written ({error.strerror})", "free room there") from error
+    return answer
+
+
+def _read_requests(requests: queue.SimpleQueue[bytes], patience: Optional[float]) -> None:
     """Queues the lines of standard input; at its end, ends the process whatever it is doing.
 
     Reads the descriptor itself: a buffered reader's lock, held by a thread that waits, cannot be taken down at exit.
     """
     rest = b""
-    while chunk := os.read(0, 1 << 16):
+    while select.select([0], [], [], patience)[0]:
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            break
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
+        for line in filter(None, lines):
             requests.put(line)
     os._exit(0)
 
@@ -167,17 +194,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Answers requests until told to quit; another module may register a runtime and then call this.
 
     Args:
-        argv: Command line without the program's name; there are no options but `--help`.
+        argv: Command line without the program's name.
 
     Returns:
         Exit code, 0.
     """
-    argparse.ArgumentParser(prog="runner", description=__doc__.partition("\n")[0]).parse_args(argv)
+    parser = argparse.ArgumentParser(prog="runner", description=__doc__.partition("\n")[0])
+    parser.add_argument("--patience", type=float, help="end when nothing has come for so many seconds")
+    patience = parser.parse_args(argv).patience
     # Ctrl-C reaches the whole process group; when to end is for the commander to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     emit = _own_stdout()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    threading.Thread(target=_read_requests, args=(requests, patience), daemon=True).start()
     worker = Worker(emit)
     while True:
         try:

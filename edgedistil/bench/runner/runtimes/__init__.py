@@ -28,7 +28,8 @@ class Runtime(Protocol):
             attention_mask: 1 for a token, 0 for padding, int64 [batch, length].
 
         Returns:
-            Logits, float32 [batch, labels].
+            Logits, float32: [batch, labels] of a file that answers once a text; [batch, length, tags] of one that
+            answers once a token, [batch, length, 2] where it names them `start_logits` and `end_logits`.
 
         Raises:
             RunnerError: When the file cannot take an input of this length.
@@ -43,10 +44,12 @@ class Runtime(Protocol):
     def close(self) -> None:
         """Frees the model."""
 
+    # A runtime on an accelerator may also have `device_memory_mb() -> float`, its peak memory there in MB.
+
 
 Factory = Callable[[str, int, Optional[int]], Runtime]
 
-_MODULES = {"onnxruntime": ".onnxruntime", "litert": ".litert"}
+_MODULES = {"onnxruntime": ".onnxruntime", "onnxruntime-cuda": ".onnxruntime_cuda", "litert": ".litert"}
 _FACTORIES: Dict[str, Factory] = {}
 
 
@@ -77,6 +80,13 @@ def factory_of(name: str) -> Factory:
         module = importlib.import_module(_MODULES[name], __name__)
         register(name, module.load)
     return _FACTORIES[name]
+
+
+def chosen_outputs(names: List[str]) -> List[str]:
+    """Returns which outputs are a file's answer: an answer's start and end, else `logits`, else the first."""
+    if "start_logits" in names and "end_logits" in names:
+        return ["start_logits", "end_logits"]
+    return ["logits" if "logits" in names else names[0]]
 
 
 def create(name: str, path: str, threads: int, sequence_length: Optional[int] = None) -> Runtime:

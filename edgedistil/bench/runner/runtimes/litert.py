@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from ..errors import RunnerError
-from . import FloatArray, IntArray
+from . import FloatArray, IntArray, chosen_outputs
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -27,7 +27,6 @@ except ImportError:
         ) from error
 
 _SIGNATURE = re.compile(r"length_(\d+)")
-_OUTPUT = "logits"
 
 
 class LiteRtModel:
@@ -96,8 +95,9 @@ class LiteRtModel:
         for ids, mask in zip(input_ids, attention_mask):
             runner, feed = self._feed(ids, mask)
             outputs = runner(**feed)
-            logits = outputs[_OUTPUT] if _OUTPUT in outputs else next(iter(outputs.values()))
-            rows.append(np.array(logits[0], dtype=np.float32))
+            found = [np.array(outputs[name][0], dtype=np.float32) for name in chosen_outputs(list(outputs))]
+            logits = found[0] if len(found) == 1 else np.stack(found, axis=-1)
+            rows.append(_at_length(logits, len(ids)) if logits.ndim > 1 else logits)
         return np.stack(rows)
 
     def bind(self, input_ids: IntArray, attention_mask: IntArray) -> Callable[[], Any]:
@@ -112,6 +112,12 @@ class LiteRtModel:
         """Frees the interpreter."""
         self._runners.clear()
         del self._interpreter
+
+
+def _at_length(logits: FloatArray, length: int) -> FloatArray:
+    """Returns one row's logits a token, [signature, k], as [length, k]: what the signature padded is cut off again."""
+    missing = max(0, length - len(logits))
+    return np.pad(logits[:length], ((0, missing), (0, 0)))
 
 
 def load(path: str, threads: int, sequence_length: Optional[int]) -> LiteRtModel:

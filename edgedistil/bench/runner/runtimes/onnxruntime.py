@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from ..errors import RunnerError
-from . import FloatArray, IntArray
+from . import FloatArray, IntArray, chosen_outputs
 
 try:
     import onnxruntime
@@ -16,7 +16,6 @@ except ImportError as error:
     raise RunnerError("onnxruntime is not installed", "run: pip install onnxruntime") from error
 
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-_OUTPUT = "logits"
 
 
 class OnnxModel:
@@ -25,7 +24,7 @@ class OnnxModel:
     name = "onnxruntime"
     version: str = onnxruntime.__version__
 
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(self, path: str, threads: int, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
         if not Path(path).is_file():
             raise RunnerError(f"{path}: no such file", "export it first")
         options = onnxruntime.SessionOptions()
@@ -34,12 +33,17 @@ class OnnxModel:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(path, options, providers=list(providers))
         except Exception as error:
             raise RunnerError(f"{path}: onnxruntime cannot load it ({error})", "export it again") from error
         self._inputs = {entry.name: entry.type for entry in self._session.get_inputs()}
-        outputs = [entry.name for entry in self._session.get_outputs()]
-        self._outputs = [_OUTPUT if _OUTPUT in outputs else outputs[0]]
+        self._outputs = chosen_outputs([entry.name for entry in self._session.get_outputs()])
+
+    @property
+    def providers(self) -> List[str]:
+        """What it runs on, by rank."""
+        found: List[str] = self._session.get_providers()
+        return found
 
     def _feed(self, input_ids: IntArray, attention_mask: IntArray) -> Dict[str, Any]:
         arrays = {
@@ -61,12 +65,12 @@ class OnnxModel:
     def run(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
         """Runs one batch; see `Runtime.run`."""
         try:
-            (logits,) = self._session.run(self._outputs, self._feed(input_ids, attention_mask))
+            found = self._session.run(self._outputs, self._feed(input_ids, attention_mask))
         except RunnerError:
             raise
         except Exception as error:
             raise RunnerError(f"onnxruntime failed on an input of shape {input_ids.shape} ({error})") from error
-        return np.asarray(logits, dtype=np.float32)
+        return np.asarray(found[0] if len(found) == 1 else np.stack(found, axis=-1), dtype=np.float32)
 
     def bind(self, input_ids: IntArray, attention_mask: IntArray) -> Callable[[], Any]:
         """Returns the bare call; see `Runtime.bind`."""

@@ -1,0 +1,155 @@
+"""Each distillation method alone and the best mix: `python benchmarks/distillation.py RECIPE [--seeds 42 43 44]`.
+
+Every run is a recipe with a few keys overridden, run as far as its student, from the same cached teacher; a run that
+was made before is reused. Writes benchmarks/results/distillation/NAME.json, a row a run: the teacher's and the
+student's scores on dev, by which checkpoints were chosen, and on test, by which nothing was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedistil.bench.facts import local_facts
+from edgedistil.pipeline.bundling import package_versions
+from edgedistil.pipeline.plan import plan_recipe
+from edgedistil.pipeline.run import run_plan
+from edgedistil.progress import TerminalProgress
+from edgedistil.recipe.load import Workspace, load_recipe
+
+RESULTS = Path(__file__).resolve().parent / "results" / "distillation"
+
+_OFF = {"soft_targets": 0, "hard_labels": 0, "hidden_states": 0}
+
+
+def losses(**weights: float) -> str:
+    """Returns the override that turns on these losses alone."""
+    return f"distil.losses={json.dumps(_OFF | weights)}"
+
+
+METHODS: dict[str, list[str]] = {
+    "hard labels": [losses(hard_labels=1)],
+    "soft targets": [losses(soft_targets=1)],
+    "soft and hard": [losses(soft_targets=1, hard_labels=0.5)],
+    "hidden states": [losses(hard_labels=1, hidden_states=10)],
+    "attention maps": [losses(hard_labels=1, attention_maps=1)],
+    "relations": [losses(hard_labels=1, relations=1)],
+    "cosine": [losses(hard_labels=1, cosine=1)],
+    "PKD, skip": [losses(soft_targets=1, hard_labels=0.5, hidden_states=10), "distil.layer_map=skip"],
+    "TinyBERT, two stages": [],
+    "best mix": [],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One student to be made.
+
+    Attributes:
+        method: A key of `METHODS`.
+        seed: Of everything, the teacher too.
+        overrides: Beside those of the method.
+    """
+
+    method: str
+    seed: int
+    overrides: tuple[str, ...] = ()
+
+    def keys(self, epochs: float) -> list[str]:
+        """Returns every override; the two stages share the recipe's epochs."""
+        made = [f"seed={self.seed}", *METHODS[self.method], *self.overrides]
+        if self.method.startswith("TinyBERT"):
+            first = _OFF | {"hidden_states": 1, "attention_maps": 1}
+            second = _OFF | {"soft_targets": 1}
+            stages = [{"losses": first, "epochs": epochs / 2}, {"losses": second, "epochs": epochs / 2}]
+            made.append(f"distil.stages={json.dumps(stages)}")
+        return made
+
+
+def make(recipe: Path, run: Run) -> dict[str, Any]:
+    """Runs a recipe as far as its student; returns the row."""
+    keys = run.keys(load_recipe(recipe, list(run.overrides)).distil.epochs)
+    outcome = run_plan(
+        plan_recipe(load_recipe(recipe, keys), Workspace.of_recipe(recipe), until="distil"), TerminalProgress()
+    )
+    teacher, student = (outcome.finished[name].summary for name in ("teacher", "distil"))
+    return {
+        "metric": student.get("metric", "accuracy"),
+        "method": run.method,
+        "seed": run.seed,
+        "overrides": [key for key in keys if not key.startswith("teacher.")],
+        "teacher": _scores(teacher),
+        "student": _scores(student),
+        "examples_per_second": round(student["examples_per_second"], 1),
+        "seconds": student["training_seconds"],
+    }
+
+
+def _scores(summary: dict[str, Any]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in summary.items() if name.startswith(("dev_", "test_"))}
+
+
+def write(name: str, metric: str, rows: list[dict[str, Any]], command: str) -> Path:
+    """Writes the rows, those of earlier calls kept unless made again; returns the file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+    made = {(row["method"], row["seed"], tuple(row["overrides"])): row for row in [*before, *rows]}
+    facts = local_facts()
+    record = {
+        "command": command,
+        "date": dt.date.today().isoformat(),
+        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
+        "versions": package_versions(),
+        "metric": metric,
+        "rows": list(made.values()),
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def fine_tuned(recipe: Path, folder: Path) -> list[str]:
+    """Puts a recipe's finished teacher into a folder of its own; returns the overrides that take it as it is.
+
+    So a student can be made from part of the data while its teacher has learnt from all of it.
+    """
+    plan = plan_recipe(load_recipe(recipe), Workspace.of_recipe(recipe), until="teacher")
+    done = run_plan(plan, TerminalProgress()).finished["teacher"]
+    shutil.copytree(done.folder / "model", folder, dirs_exist_ok=True)
+    for path in plan.build.teacher.folder.glob("*token*"):
+        shutil.copyfile(path, folder / path.name)
+    for path in plan.build.teacher.folder.glob("vocab.txt"):
+        shutil.copyfile(path, folder / path.name)
+    return [f"teacher.model={folder}", "teacher.fine_tune=null"]
+
+
+def main() -> None:
+    """Makes every run asked for and writes the file after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--name", help="of the result; the recipe's by default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--train-limit", type=int, help="rows to learn from; the teacher has learnt from all")
+    arguments = parser.parse_args()
+    overrides = list(arguments.overrides)
+    command = f"python benchmarks/distillation.py {arguments.recipe}"
+    if arguments.train_limit:
+        command += f" --train-limit {arguments.train_limit}"
+        overrides += fine_tuned(arguments.recipe, Path(".edgedistil", "fine-tuned", arguments.recipe.stem).resolve())
+        overrides.append(f"data.train_limit={arguments.train_limit}")
+    for seed in arguments.seeds:
+        for method in arguments.methods:
+            row = make(arguments.recipe, Run(method, seed, tuple(overrides)))
+            path = write(arguments.name or arguments.recipe.stem, row.pop("metric"), [row], command)
+            print(f"{method}, seed {seed}: {row['student']} (teacher {row['teacher']}) -> {path}")
+
+
+if __name__ == "__main__":
+    main()

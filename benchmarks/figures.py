@@ -1,0 +1,146 @@
+"""How a promised figure is computed from committed results."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedistil.bench.measurement import Measurement, find, read_measurements, speedup
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % interval, where it has one."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A claim before it is measured; its fields are those of `Claim`."""
+
+    id: str
+    claim: str
+    bar: str
+    unit: str
+    run: str
+    file: str
+    compute: Callable[[Path], Figure]
+
+    @property
+    def of_a_recipe(self) -> bool:
+        """Returns whether the figure is of a recipe's run, rather than of a script's own result file."""
+        return self.file in ("run.json", "measurements.jsonl")
+
+
+def _measurement(folder: Path, name: str) -> Measurement:
+    made = find(read_measurements(folder / "measurements.jsonl"), name)
+    if made is None:
+        raise SystemExit(f"{folder}: no row '{name}'")
+    return made
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Returns the record of a recipe's run."""
+    record: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return record
+
+
+def speed(name: str) -> Callable[[Path], Figure]:
+    """Returns the speed of a row against the teacher's, in one interleaved session."""
+
+    def compute(folder: Path) -> Figure:
+        ratio = speedup(_measurement(folder, name), _measurement(folder, "teacher, ONNX fp32"))
+        return Figure(ratio.value, (ratio.low, ratio.high))
+
+    return compute
+
+
+def size_share(name: str, of: str) -> Callable[[Path], Figure]:
+    """Returns a row's file size as a percentage of another's."""
+    return lambda folder: Figure(100 * _measurement(folder, name).bytes / _measurement(folder, of).bytes)
+
+
+def test_loss(name: str) -> Callable[[Path], Figure]:
+    """Returns the points of test accuracy that a row is below the teacher, on the same examples."""
+
+    def compute(folder: Path) -> Figure:
+        row = next(row for row in read_run(folder)["test"] if row["name"] == name)["against_teacher"]
+        return Figure(-100 * row["difference"], (-100 * row["high"], -100 * row["low"]))
+
+    return compute
+
+
+def test_loss_from(name: str, of: str) -> Callable[[Path], Figure]:
+    """Returns the points of test accuracy that a row is below another one."""
+
+    def compute(folder: Path) -> Figure:
+        rows = {row["name"]: row["accuracy"][0] for row in read_run(folder)["test"]}
+        return Figure(100 * (rows[of] - rows[name]))
+
+    return compute
+
+
+def minutes(folder: Path) -> Figure:
+    """Returns the time of all stages together."""
+    return Figure(sum(stage["seconds"] for stage in read_run(folder)["stages"]) / 60)
+
+
+def stage_value(stage: str, key: str, factor: float = 1.0) -> Callable[[Path], Figure]:
+    """Returns a number from a stage's summary."""
+
+    def compute(folder: Path) -> Figure:
+        summaries = {made["name"]: made["summary"] for made in read_run(folder)["stages"]}
+        return Figure(factor * summaries[stage][key])
+
+    return compute
+
+
+def kept(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
+    """Returns the share of the teacher's test score, in per cent, that students keep: the mean of their seeds.
+
+    The interval is from the worst seed to the best.
+    """
+
+    def compute(folder: Path) -> Figure:
+        shares = [100 * student / teacher for teacher, student in _test_scores(folder / file, method)]
+        ends = (min(shares), max(shares)) if len(shares) > 1 else None
+        return Figure(statistics.mean(shares), ends)
+
+    return compute
+
+
+def below(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
+    """Returns the points of test score that students are below their teachers: the mean of their seeds."""
+
+    def compute(folder: Path) -> Figure:
+        points = [100 * (teacher - student) for teacher, student in _test_scores(folder / file, method)]
+        return Figure(statistics.mean(points), (min(points), max(points)) if len(points) > 1 else None)
+
+    return compute
+
+
+def _test_scores(path: Path, method: str) -> list[tuple[float, float]]:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in record["rows"] if row["method"] == method]
+    metric = f"test_{record['metric']}"
+    return [(row["teacher"][metric], row["student"][metric]) for row in rows]
+
+
+def value(file: str, *keys: str) -> Callable[[Path], Figure]:
+    """Returns a number from a script's result file; a list of three is a value with its interval."""
+
+    def compute(folder: Path) -> Figure:
+        found: Any = json.loads((folder / file).read_text(encoding="utf-8"))
+        for key in keys:
+            found = found[key]
+        if isinstance(found, list):
+            return Figure(found[0], (found[1], found[2]))
+        return Figure(float(found))
+
+    return compute

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgedistil.devices import setup
+from edgedistil.devices.check import findings_of
+from edgedistil.devices.profile import DeviceProfile
+from edgedistil.devices.setup import download_command, platforms, set_up, wanted_packages
+from edgedistil.devices.ssh import SshDevice, SshProfile
+from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.progress import SilentProgress
+
+PI = SshProfile(name="pi5", kind="ssh", host="pi5", machine="aarch64")
+LIBRARIES = {
+    "numpy": {"version": "2.1.0"},
+    "onnxruntime": {"version": "1.20.0"},
+    "ai-edge-litert": None,
+    "tflite-runtime": None,
+}
+
+
+def seen(**changes: Any) -> dict[str, Any]:
+    """What a Pi 5 would tell."""
+    return {
+        "python": "3.11.2",
+        "machine": "aarch64",
+        "bits": 64,
+        "libc": "glibc 2.36",
+        "free_bytes": 5_000_000_000,
+        "tools": ["timeout", "vcgencmd"],
+        "facts": {"memory_mb": 4000},
+        "conditions": {"governor": "ondemand", "temperature_c": 50.0, "busy": 0.01, "throttle_flags": 0x50000},
+        "libraries": LIBRARIES,
+        **changes,
+    }
+
+
+def judged(profile: DeviceProfile = PI, **changes: Any) -> dict[str, tuple[str, str, str]]:
+    return {f.name: (f.level, f.found, f.cure) for f in findings_of(seen(**changes), profile)}
+
+
+def test_each_thing_that_is_missing_comes_with_its_cure() -> None:
+    found = judged()
+    assert found["numpy"] == ("ok", "2.1.0", "")
+    assert found["onnxruntime"] == ("ok", "onnxruntime 1.20.0", "")
+    assert found["litert"] == ("missing", "not installed", "run: edgedistil devices setup pi5")
+    assert found["governor"][0] == "advice"
+    assert "performance" in found["governor"][2]
+    assert found["throttling"][:2] == ("advice", "none now; since boot: under-voltage, throttled")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "expected"),
+    [
+        ({"bits": 32}, "architecture", ("missing", "aarch64, 32-bit", "profile says aarch64")),
+        ({"free_bytes": 1_000_000}, "free disk", ("missing", "1 MB", "free at least 500 MB")),
+        ({"facts": {"memory_mb": 200}}, "memory", ("advice", "200 MB", "--format")),
+        ({"tools": []}, "time limit", ("advice", "none", "install coreutils")),
+        ({"libraries": {}}, "numpy", ("missing", "not installed", "devices setup pi5")),
+        (
+            {"libraries": {**LIBRARIES, "onnxruntime": {"error": "importing it dies of signal 4", "signal": 4}}},
+            "onnxruntime",
+            ("missing", "importing it dies of signal 4", "install a build for this processor"),
+        ),
+        ({"conditions": {"throttle_flags": 4}}, "throttling", ("advice", "now: throttled", "a cooler")),
+        ({"conditions": {"throttle_count": 3}}, "throttling", ("ok", "3 events since boot", "")),
+        ({"conditions": {"busy": 0.5, "busy_processes": ["apt"]}}, "others' work", ("advice", "(apt)", "stop what")),
+    ],
+)
+def test_a_device_that_falls_short(changes: dict, name: str, expected: tuple[str, str, str]) -> None:
+    level, found, cure = judged(**changes)[name]
+    assert level == expected[0]
+    assert expected[1] in found
+    assert expected[2] in cure
+
+
+def test_an_old_python_is_all_there_is_to_say() -> None:
+    (finding,) = findings_of({"python": "3.7.3"}, PI)
+    assert (finding.level, finding.cure) == ("missing", "install Python >= 3.9 there")
+
+
+def test_wheels_fit_the_device() -> None:
+    tags = platforms("aarch64", "glibc 2.36")
+    assert tags[0] == "manylinux_2_36_aarch64"
+    assert {"manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64", "linux_aarch64"} <= set(tags)
+    assert "manylinux_2_37_aarch64" not in tags
+    with pytest.raises(UsageError, match="its C library is not glibc"):
+        platforms("aarch64", "")
+    assert wanted_packages(["onnxruntime", "litert"], 64) == ["numpy", "onnxruntime", "ai-edge-litert"]
+    assert wanted_packages(["litert"], 32) == ["tflite-runtime"]
+    with pytest.raises(UsageError, match="no wheel of its runtimes is for a 32-bit system"):
+        wanted_packages(["onnxruntime"], 32)
+    command = download_command(["numpy"], tags[:1], "3.11.2", Path("there"))
+    assert command[-3:] == ["--dest", "there", "numpy"]
+    assert command[command.index("--python-version") + 1] == "3.11"
+
+
+def wheel(folder: Path, name: str) -> None:
+    info = f"{name.replace('-', '_')}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name.replace('-', '_')}.py", "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def test_a_virtual_environment_is_made_there_without_the_internet(
+    device: Callable[..., SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = list((Path(json.__file__).parents[1] / "ensurepip/_bundled").glob("pip-*.whl"))
+    if not bundled:
+        pytest.skip("this Python brings no pip of its own to send")
+    (tmp_path / "wheels").mkdir()
+    wheel(tmp_path / "wheels", "numpy")
+    (tmp_path / "wheels" / bundled[0].name).write_bytes(bundled[0].read_bytes())
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setattr(setup, "wanted_packages", lambda runtimes, bits: ["numpy"])
+    pi = device(python=None)
+    remote = pi.remote()
+    with remote.link:
+        after = set_up(remote, pi.profile, SilentProgress())
+        assert after["libraries"]["numpy"] == {"version": "1.0"}
+        assert after["libraries"]["onnxruntime"] is None
+        assert Path(after["executable"]).is_relative_to(tmp_path / "there/venv")
+        assert not list((tmp_path / "there").rglob("*.whl"))
+        remote.clean()
+    assert not (tmp_path / "there").exists()
+
+
+def test_wheels_that_cannot_be_had_are_one_line(
+    device: Callable[..., SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    pi = device(python=sys.executable)
+    remote = pi.remote()
+    with remote.link, pytest.raises(EdgeDistilError, match="wheels for it could not be fetched") as caught:
+        set_up(remote, pi.profile, SilentProgress())
+    assert "\n" not in str(caught.value)
