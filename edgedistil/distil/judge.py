@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bench.runner.scoring import decode_rows
-from edgedistil.distil.evaluate import answered_batches
+from edgedistil.distil.batches import Batch
 from edgedistil.distil.losses import loss_function
 from edgedistil.distil.losses.base import LossInputs, Outputs
+from edgedistil.distil.score import answer_rows
 from edgedistil.tasks import get_task
 from edgedistil.tasks.answers import Answers
 from edgedistil.tasks.base import score
@@ -69,16 +70,15 @@ class TaskJudge:
 
     def __call__(self, model: PreTrainedModel, *, bf16: bool) -> Judgement:
         """Returns the dev rows' score and mean loss."""
-        outputs: list[Any] = [None] * len(self._dev)
         total, labelled = 0.0, 0
         hard_labels = loss_function("hard_labels")
-        for batch, logits in answered_batches(model, self._dev, bf16=bf16):
-            inputs = LossInputs(batch.kind, batch.labels, batch.attention_mask, Outputs(logits))
-            total += float(hard_labels(inputs))
+
+        def add_loss(batch: Batch, logits: Tensor) -> None:
+            nonlocal total, labelled
+            total += float(hard_labels(LossInputs(batch.kind, batch.labels, batch.attention_mask, Outputs(logits))))
             labelled += batch.units()["labelled"]
-            rows = [int(index) for index in batch.indices]
-            for row, output in zip(rows, decode_rows(batch.kind, logits.cpu().numpy(), self._dev, rows), strict=True):
-                outputs[row] = output
+
+        outputs = answer_rows(model, self._dev, bf16=bf16, seen=add_loss)
         predictions = self._task.predictions(outputs, self._dev, self._answers, self._labels)
         names = list(self._references)
         return Judgement(
