@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
@@ -10,6 +11,8 @@ import numpy as np
 from ..errors import RunnerError
 from . import FloatArray, IntArray, chosen_outputs
 
+# Read at import: a thread that reports on the user has no place in what is measured, or shipped.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 try:
     import onnxruntime
 except ImportError as error:
