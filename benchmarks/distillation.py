@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,9 +141,8 @@ def main() -> None:
     parser.add_argument("--train-limit", type=int, help="rows to learn from; the teacher has learnt from all")
     arguments = parser.parse_args()
     overrides = list(arguments.overrides)
-    command = f"python benchmarks/distillation.py {arguments.recipe}"
+    command = shlex.join(["python", "benchmarks/distillation.py", *sys.argv[1:]])
     if arguments.train_limit:
-        command += f" --train-limit {arguments.train_limit}"
         overrides += fine_tuned(arguments.recipe, Path(".edgedistil", "fine-tuned", arguments.recipe.stem).resolve())
         overrides.append(f"data.train_limit={arguments.train_limit}")
     for seed in arguments.seeds:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figures import Promise, minutes, size_share, speed, test_loss, test_loss_from
+from figures import Promise, kept, minutes, size_share, speed, test_loss, test_loss_from
 
 PROMISES = [
     Promise(
@@ -58,6 +58,42 @@ PROMISES = [
         "sst2",
         "measurements.jsonl",
         speed("pruned, TFLite int8"),
+    ),
+    Promise(
+        "distil.sst2",
+        "SST-2: what a 6-layer student keeps of its 12-layer teacher's accuracy, test split",
+        ">= 99.0",
+        "%",
+        "distillation",
+        "sst2.json",
+        kept("sst2.json"),
+    ),
+    Promise(
+        "distil.sst2-3-layers",
+        "SST-2: what a 3-layer student keeps",
+        ">= 96.0",
+        "%",
+        "distillation",
+        "sst2-3-layers.json",
+        kept("sst2-3-layers.json"),
+    ),
+    Promise(
+        "distil.emotion",
+        "Emotion: what a 6-layer student keeps, test split, one seed",
+        ">= 98.0",
+        "%",
+        "distillation",
+        "emotion.json",
+        kept("emotion.json"),
+    ),
+    Promise(
+        "distil.stsb",
+        "STS-B: what a 6-layer student keeps of Pearson's correlation, a split not used to choose anything, one seed",
+        ">= 98.0",
+        "%",
+        "distillation",
+        "stsb.json",
+        kept("stsb.json"),
     ),
     Promise(
         "int8.sst2-onnx-loss",

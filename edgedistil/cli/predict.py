@@ -42,10 +42,13 @@ def predict(
     from edgedistil.bundle.read import open_bundle
     from edgedistil.predict import Predictor
     from edgedistil.predictions import as_json as fields
+    from edgedistil.quiet import silence
 
     predictor = Predictor(open_bundle(Path(bundle)), file_format, threads)
     inputs = _inputs([*(texts or []), *(question or [])], pair, context, paired=predictor.takes_pairs)
-    for given, found in zip(inputs, predictor.predict(inputs), strict=True):
+    with silence():  # a runtime greets the terminal when it first runs
+        answers = predictor.predict(inputs)
+    for given, found in zip(inputs, answers, strict=True):
         first, second = given if isinstance(given, tuple) else (given, None)
         if as_json:
             named = {predictor.names[0]: first} | ({} if second is None else {predictor.names[1]: second})

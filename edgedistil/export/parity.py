@@ -23,7 +23,7 @@ from edgedistil.bench.runner.scoring import best_span
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Parity
 from edgedistil.errors import EdgeDistilError
-from edgedistil.export.tflite import silence
+from edgedistil.quiet import silence
 
 _PER_TOKEN = ("tags", "span")
 _ANSWERS = {"class": "labels", "tags": "tags", "span": "spans"}

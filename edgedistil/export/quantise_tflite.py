@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgedistil.errors import EdgeDistilError, require
-from edgedistil.export.tflite import silence
+from edgedistil.quiet import silence
 
 
 def quantise_tflite(source: Path, target: Path) -> None:

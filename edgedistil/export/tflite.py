@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +10,7 @@ import torch
 from edgedistil.errors import require
 from edgedistil.export.form import LogitsOnly, output_names
 from edgedistil.models.modelling import EdgeBertHeadModel
+from edgedistil.quiet import silence
 
 
 class _NamedLogits(LogitsOnly):
@@ -50,23 +48,3 @@ def export_tflite(model: EdgeBertHeadModel, path: Path, sequence_lengths: Sequen
             converter = add(signature_name(length), wrapped, sample_kwargs=sample)
         assert converter is not None  # noqa: S101 - the recipe has a length at least
         converter.convert().export(str(path))
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Keeps native code's chatter off the terminal: it writes to the file descriptors, past Python."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    with open(os.devnull, "wb") as sink:  # noqa: PTH123 - a descriptor is wanted, not a path
-        try:
-            os.dup2(sink.fileno(), 1)
-            os.dup2(sink.fileno(), 2)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os.dup2(kept[0], 1)
-            os.dup2(kept[1], 2)
-            os.close(kept[0])
-            os.close(kept[1])

@@ -11,7 +11,7 @@ from edgedistil.data.sources import Source, open_source
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.teacher_source import TeacherSource, open_teacher_source
 from edgedistil.recipe.load import Workspace
-from edgedistil.recipe.schema import FineTune, Recipe
+from edgedistil.recipe.schema import Distil, FineTune, Recipe
 from edgedistil.tasks import get_task
 
 if TYPE_CHECKING:
@@ -87,7 +87,6 @@ class Build:
 
     def training(self, layers: int, settings: FineTune) -> float:
         """Returns the operations of a training run: forward and backward (3 forwards), and the dev scores."""
-        scores = max(1.0, settings.epochs * settings.evaluations_per_epoch)
-        return 3 * settings.epochs * self.forward(layers, self.tokens()) + scores * self.forward(
-            layers, self.tokens("dev")
-        )
+        epochs = settings.all_epochs if isinstance(settings, Distil) else settings.epochs
+        scores = max(1.0, epochs * settings.evaluations_per_epoch)
+        return 3 * epochs * self.forward(layers, self.tokens()) + scores * self.forward(layers, self.tokens("dev"))
