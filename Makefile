@@ -30,7 +30,7 @@ lint: $(STAMP)
 
 # Several test processes share the cores: threads that wait for one another would slow all of them.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup -m "not alone"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not alone"
 	$(BIN)/pytest -m alone
 
 clean:

@@ -16,13 +16,6 @@ settings.register_profile("project", deadline=None, suppress_health_check=[Healt
 settings.load_profile("project")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a file's tests on one process, and all that look at the tiny run; those that need the clock run alone."""
-    for item in items:
-        whole_run = "tiny_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny run" if whole_run else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Returns the folder of real weights and data, or skips."""
