@@ -91,16 +91,6 @@ def minutes(folder: Path) -> Figure:
     return Figure(sum(stage["seconds"] for stage in read_run(folder)["stages"]) / 60)
 
 
-def stage_value(stage: str, key: str, factor: float = 1.0) -> Callable[[Path], Figure]:
-    """Returns a number from a stage's summary."""
-
-    def compute(folder: Path) -> Figure:
-        summaries = {made["name"]: made["summary"] for made in read_run(folder)["stages"]}
-        return Figure(factor * summaries[stage][key])
-
-    return compute
-
-
 def kept(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
     """Returns the share of the teacher's test score, in per cent, that students keep: the mean of their seeds.
 
@@ -111,16 +101,6 @@ def kept(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
         shares = [100 * student / teacher for teacher, student in _test_scores(folder / file, method)]
         ends = (min(shares), max(shares)) if len(shares) > 1 else None
         return Figure(statistics.mean(shares), ends)
-
-    return compute
-
-
-def below(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
-    """Returns the points of test score that students are below their teachers: the mean of their seeds."""
-
-    def compute(folder: Path) -> Figure:
-        points = [100 * (teacher - student) for teacher, student in _test_scores(folder / file, method)]
-        return Figure(statistics.mean(points), (min(points), max(points)) if len(points) > 1 else None)
 
     return compute
 

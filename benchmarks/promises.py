@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figures import Promise, kept, minutes, size_share, speed, test_loss, test_loss_from
+from figures import Promise, kept, minutes, size_share, speed, test_loss, test_loss_from, value
 
 PROMISES = [
     Promise(
@@ -121,5 +121,77 @@ PROMISES = [
         "sst2",
         "measurements.jsonl",
         size_share("pruned, ONNX int8", "pruned, ONNX fp32"),
+    ),
+    Promise(
+        "devices.overhead",
+        "p50 of a 2 ms model as a bench measures it, in ONNX Runtime and LiteRT, the worse of the two",
+        "<= 1.02",
+        "times a plain loop",
+        "devices",
+        "overhead.json",
+        value("overhead.json", "worst"),
+    ),
+    Promise(
+        "devices.counts-repeat",
+        "The quickstart's int8 files, instructions counted three times on an emulated Cortex-A76, largest difference",
+        "<= 0.0",
+        "of the count",
+        "devices",
+        "counts.json",
+        value("counts.json", "largest_relative_difference"),
+    ),
+    Promise(
+        "devices.runner-size",
+        "The one file that a device is sent beside the model",
+        "<= 100.0",
+        "kB",
+        "devices",
+        "runner.json",
+        value("runner.json", "kilobytes"),
+    ),
+    Promise(
+        "devices.drops",
+        "Ten dropped links in a bench over ssh: files whose records differ from an undisturbed one's",
+        "<= 0.0",
+        "files",
+        "devices",
+        "drops.json",
+        value("drops.json", "different"),
+    ),
+    Promise(
+        "devices.arm-outputs-fp32",
+        "The quickstart's fp32 files, largest difference of a logit, emulated Arm against x86",
+        "<= 2.0",
+        "millionths",
+        "devices",
+        "answers.json",
+        value("answers.json", "largest", "fp32_millionths"),
+    ),
+    Promise(
+        "devices.arm-outputs-int8",
+        "The quickstart's int8 files, largest difference of a logit, emulated Arm against x86",
+        "<= 1.0",
+        "thousandths",
+        "devices",
+        "answers.json",
+        value("answers.json", "largest", "int8_thousandths"),
+    ),
+    Promise(
+        "devices.int8-a76",
+        "The quickstart's TFLite files on an emulated Cortex-A76, fp32 against int8",
+        ">= 2.0",
+        "times the instructions",
+        "devices",
+        "counts.json",
+        value("counts.json", "boards", "cortex-a76", "fp32_over_int8"),
+    ),
+    Promise(
+        "devices.int8-a72",
+        "The same files on an emulated Cortex-A72, which has no dot product",
+        ">= 1.05",
+        "times the instructions",
+        "devices",
+        "counts.json",
+        value("counts.json", "boards", "cortex-a72", "fp32_over_int8"),
     ),
 ]

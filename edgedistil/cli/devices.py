@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from edgedistil.cli.console import open_console
 
 if TYPE_CHECKING:
     # The command line starts fast: these are imported where they are used.
+    from edgedistil.devices import Device
     from edgedistil.devices.check import Finding
     from edgedistil.devices.ssh import SshDevice
 
@@ -57,8 +59,13 @@ def check(name: _Name, as_json: _Json = False) -> None:
     Example: `edgedistil devices check pi5`
     """
     from edgedistil.devices.check import findings_of
+    from edgedistil.devices.emulated import EmulatedDevice
 
-    device = _open(name)
+    found = _connect(name)
+    if isinstance(found, EmulatedDevice):
+        _tell(_emulation(), as_json)
+        return
+    device = _over_ssh(found)
     remote = device.remote()
     with remote.link:
         seen = remote.inspect(libraries=True)
@@ -82,6 +89,30 @@ def setup(name: _Name, as_json: _Json = False) -> None:
     _tell(findings_of(seen, device.profile), as_json)
 
 
+@devices_app.command("up")
+def up(name: _Name) -> None:
+    """Bring up an emulated Raspberry Pi to log in to; Ctrl-C takes it down again, with all that was left on it.
+
+    Example: `edgedistil devices up emulated-pi5`
+    """
+    import time
+
+    from edgedistil.devices.emulated import EmulatedDevice, bring_up
+    from edgedistil.errors import UsageError
+    from edgedistil.progress import TerminalProgress
+
+    device = _connect(name)
+    if not isinstance(device, EmulatedDevice):
+        raise UsageError(
+            f"device '{name}' is of kind {device.profile.kind}", cure="this is for emulated ones, such as emulated-pi5"
+        )
+    with bring_up(device.profile.cpu, progress=TerminalProgress()) as pi, contextlib.suppress(KeyboardInterrupt):
+        typer.echo(f"ssh -F {pi.ssh_config} {pi.alias}")
+        typer.echo(f"an emulated {pi.board.name} until Ctrl-C", err=True)
+        while True:
+            time.sleep(3600)
+
+
 @devices_app.command("clean")
 def clean(name: _Name) -> None:
     """Remove what edgedistil has put on a device: runner, files, virtual environment.
@@ -95,18 +126,41 @@ def clean(name: _Name) -> None:
     typer.echo(f"removed {remote.folder} on {name}")
 
 
-def _open(name: str) -> SshDevice:
+def _connect(name: str) -> Device:
     from edgedistil.cli.measure import device_folders
     from edgedistil.devices import connect, load_profile
+
+    return connect(load_profile(name, device_folders()))
+
+
+def _open(name: str) -> SshDevice:
+    return _over_ssh(_connect(name))
+
+
+def _over_ssh(device: Device) -> SshDevice:
     from edgedistil.devices.ssh import SshDevice
     from edgedistil.errors import UsageError
 
-    device = connect(load_profile(name, device_folders()))
     if not isinstance(device, SshDevice):
+        profile = device.profile
         raise UsageError(
-            f"device '{name}' is of kind {device.profile.kind}", cure="this is for devices reached through ssh"
+            f"device '{profile.name}' is of kind {profile.kind}", cure="this is for devices reached through ssh"
         )
     return device
+
+
+def _emulation() -> list[Finding]:
+    """Returns whether a device can be emulated on this machine, and its instructions counted."""
+    from edgedistil.bench import instructions
+    from edgedistil.devices.check import Finding
+    from edgedistil.devices.emulated import unavailable
+
+    found = []
+    for name, reason in (("emulation", unavailable()), ("instruction counts", instructions.missing())):
+        what, _, cure = (reason or "all that it needs").partition("; ")
+        # A bench does without counts, and says so.
+        found.append(Finding(name, what, cure or (reason or ""), needed=name == "emulation"))
+    return found
 
 
 def _tell(findings: list[Finding], as_json: bool) -> None:

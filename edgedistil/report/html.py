@@ -118,6 +118,7 @@ def _measured(measurements: Sequence[Measurement]) -> dict[str, Any]:
         "flags": table.notes(rows)[1:],
         "examples": max((row.accuracy.examples for row in rows if row.accuracy), default=0),
         "tokenising": table.tokenising(rows).removeprefix("; "),
+        "cuda": table.without_cuda(rows).removeprefix("; "),
         "bars": _bars(rows),
         "started": min(made.started for made in measurements),
     }

@@ -191,7 +191,7 @@ def cells_of(columns: Sequence[Column], row: Row) -> list[tuple[str, str]]:
 def notes(rows: Sequence[Row]) -> list[str]:
     """Returns what stands below a table: how it was run, and every flag with the rows it is about."""
     settings = list(dict.fromkeys(row.setting for row in rows))
-    lines = [f"{'; '.join(settings)}; intervals are 95 %{tokenising(rows)}"] if rows else []
+    lines = [f"{'; '.join(settings)}; intervals are 95 %{tokenising(rows)}{without_cuda(rows)}"] if rows else []
     return lines + [f"* {line}" for line in flag_lines([(row.name, row.flags) for row in rows])]
 
 
@@ -199,6 +199,11 @@ def tokenising(rows: Sequence[Row]) -> str:
     """Returns what a text costs before any file sees it: the same for all files, so no column of theirs."""
     known = [row.tokenise_ms.value for row in rows if row.tokenise_ms]
     return f"; turning a text into tokens takes {max(known):.2g} ms more" if known else ""
+
+
+def without_cuda(rows: Sequence[Row]) -> str:
+    """Returns that no file was run on an NVIDIA GPU, where that is so: it is then not known how it would do."""
+    return "" if any("cuda" in row.runtime for row in rows) else "; CUDA was not measured"
 
 
 def flag_lines(flags: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

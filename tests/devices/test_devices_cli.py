@@ -8,10 +8,12 @@ import pytest
 from command import typed
 from ssh_server import Server
 
+from edgedistil.bench import instructions
 from edgedistil.bench.measurement import read_measurements
 from edgedistil.bundle import Bundle
 from edgedistil.cli.bench import numbers
 from edgedistil.cli.measure import refuse_doubtful
+from edgedistil.devices.emulated import unavailable
 from edgedistil.errors import EdgeDistilError, UsageError
 
 
@@ -62,3 +64,18 @@ def test_lists_of_numbers_are_read() -> None:
     for text in ("", "0", "1,x", "-1", "1,,2"):
         with pytest.raises(UsageError, match=f"--batch is '{text}'; give whole numbers"):
             numbers(text, "--batch")
+
+
+def test_only_an_emulated_device_can_be_brought_up(workspace: Path) -> None:
+    done = typed(["devices", "up", "pi"], workspace)
+    assert done.returncode == 2
+    assert "device 'pi' is of kind ssh; this is for emulated ones, such as emulated-pi5" in done.stderr
+
+
+def test_an_emulated_device_is_checked_here(workspace: Path) -> None:
+    (workspace / "devices/pi9.yaml").write_text("kind: emulated\ncpu: cortex-a76\n")
+    done = typed(["devices", "check", "pi9", "--json"], workspace)
+    levels = {row["name"]: row["level"] for row in json.loads(done.stdout)}
+    lacking = {"emulation": unavailable(), "instruction counts": instructions.missing()}
+    assert {name for name, level in levels.items() if level != "ok"} == {name for name in lacking if lacking[name]}
+    assert done.returncode == (1 if lacking["emulation"] else 0)

@@ -148,3 +148,9 @@ def test_what_any_row_has_gets_a_column(measurement: Make) -> None:
     assert "turning a text into tokens takes 41 ms more" in text
     # A batch of eight takes longer than a single text, which says nothing of speed.
     assert make_rows([measurement(), offline])[1].speed is None
+
+
+def test_it_is_said_when_no_gpu_was_measured(measurements: list[Measurement], measurement: Make) -> None:
+    assert "; CUDA was not measured" in render_markdown(make_rows(measurements))
+    both = make_rows([*measurements, measurement(runtime="pytorch-cuda-fp16")])
+    assert "CUDA" not in render_markdown(both)
