@@ -39,8 +39,10 @@ CPU revision\t: 5
 _SCRIPT = """
 import json, sys
 import numpy as np
-sys.path.insert(0, "/work/runner.pyz")
+sys.path.insert(0, "/probe/runner.pyz")
 from runner import runtimes
+from runner.runtimes import litert
+litert.LiteRtModel._holds_int8 = lambda self: False  # what is refused elsewhere is to be seen here
 model = runtimes.create("litert", sys.argv[1], 1)
 rows = [np.array([row]) for row in json.load(sys.stdin)]
 print(json.dumps({"version": model.version, "numpy": np.__version__, "python": sys.version.split()[0],
@@ -75,7 +77,7 @@ def _make(root: Path) -> None:
     # Debian chooses between its libraries when it installs, which unpacking does not do.
     for name in ("blas", "lapack"):
         (root / _TRIPLET / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
-    for name in ("proc", "work"):
+    for name in ("proc", "probe"):
         (root / name).mkdir(exist_ok=True)
     (root / "proc/cpuinfo").write_text("".join(_CPUINFO.format(core=core) for core in range(4)), encoding="ascii")
     shutil.copy(shutil.which(_QEMU) or _QEMU, root / _QEMU)
@@ -88,7 +90,7 @@ def _there(root: Path, case: Case, rows: list[list[int]]) -> dict[str, Any]:
     chroot = shutil.which("chroot", path=f"{os.defpath}:/usr/sbin:/sbin") or "chroot"
     qemu = [chroot, str(root), f"/{_QEMU}", "-0", "/usr/bin/python3", "/usr/bin/python3.11"]
     done = subprocess.run(
-        [*qemu, "-B", "-s", "-P", "-c", _SCRIPT, "/work/model.tflite"],
+        [*qemu, "-B", "-s", "-P", "-c", _SCRIPT, "/probe/model.tflite"],
         input=json.dumps(rows),
         env={"PATH": os.defpath, "QEMU_CPU": CPU, "PYTHONHASHSEED": "0"},
         stdout=subprocess.PIPE,

@@ -95,6 +95,7 @@ def up(name: _Name) -> None:
 
     Example: `edgedistil devices up emulated-pi5`
     """
+    import signal
     import time
 
     from edgedistil.devices.emulated import EmulatedDevice, bring_up
@@ -107,6 +108,8 @@ def up(name: _Name) -> None:
             f"device '{name}' is of kind {device.profile.kind}", cure="this is for emulated ones, such as emulated-pi5"
         )
     with bring_up(device.profile.cpu, progress=TerminalProgress()) as pi, contextlib.suppress(KeyboardInterrupt):
+        # Ctrl-C is how this command ends well, not an interruption.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         typer.echo(f"ssh -F {pi.ssh_config} {pi.alias}")
         typer.echo(f"an emulated {pi.board.name} until Ctrl-C", err=True)
         while True:

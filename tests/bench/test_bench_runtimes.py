@@ -120,3 +120,17 @@ def test_a_registered_runtime_is_created_by_name(monkeypatch: pytest.MonkeyPatch
     runtimes.register("own", lambda path, threads, length: (path, threads, length))  # type: ignore[arg-type,return-value]
     assert runtimes.create("own", "somewhere", 2, 16) == ("somewhere", 2, 16)
     assert "own" in runtimes.names()
+
+
+def test_an_old_runtime_is_not_asked_what_it_answers_wrongly(
+    tflite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgedistil.bench.runner.runtimes import litert
+
+    monkeypatch.setattr(litert, "_PACKAGE", "tflite-runtime")
+    runtimes.create("litert", str(tflite_file), 1).close()
+
+    quantised = [{"dtype": np.float32}, {"dtype": np.int8}]
+    monkeypatch.setattr(litert.Interpreter, "get_tensor_details", lambda _: quantised)
+    with pytest.raises(RunnerError, match="gives an int8 file's every text the same answer; use its fp32 file"):
+        runtimes.create("litert", str(tflite_file), 1)

@@ -43,6 +43,11 @@ class LiteRtModel:
             signatures = self._interpreter.get_signature_list()
         except Exception as error:
             raise RunnerError(f"{path}: LiteRT cannot load it ({error})", "export it again") from error
+        if _PACKAGE == "tflite-runtime" and self._holds_int8():
+            raise RunnerError(
+                f"{path}: tflite-runtime {self.version} gives an int8 file's every text the same answer",
+                "use its fp32 file there, or ai-edge-litert on a 64-bit system",
+            )
         found = {name: _SIGNATURE.fullmatch(name) for name in signatures}
         self._lengths = {int(match[1]): name for name, match in found.items() if match}
         if not self._lengths:
@@ -51,6 +56,9 @@ class LiteRtModel:
                 "export it with edgedistil",
             )
         self._runners: Dict[int, Any] = {}
+
+    def _holds_int8(self) -> bool:
+        return any(tensor["dtype"] == np.int8 for tensor in self._interpreter.get_tensor_details())
 
     def fit(self, length: int) -> int:
         """Returns the smallest signature's length that takes `length` tokens.
