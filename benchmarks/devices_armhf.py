@@ -81,11 +81,11 @@ def _make(root: Path) -> None:
         (root / name).mkdir(exist_ok=True)
     (root / "proc/cpuinfo").write_text("".join(_CPUINFO.format(core=core) for core in range(4)), encoding="ascii")
     shutil.copy(shutil.which(_QEMU) or _QEMU, root / _QEMU)
-    (root / "work/runner.pyz").write_bytes(runner_archive())
+    (root / "probe/runner.pyz").write_bytes(runner_archive())
 
 
 def _there(root: Path, case: Case, rows: list[list[int]]) -> dict[str, Any]:
-    shutil.copy(case.path, root / "work/model.tflite")
+    shutil.copy(case.path, root / "probe/model.tflite")
     # It is seldom on a user's PATH.
     chroot = shutil.which("chroot", path=f"{os.defpath}:/usr/sbin:/sbin") or "chroot"
     qemu = [chroot, str(root), f"/{_QEMU}", "-0", "/usr/bin/python3", "/usr/bin/python3.11"]
