@@ -182,7 +182,7 @@ def test_files_take_turns_and_never_run_at_once(own, tmp_path: Path) -> None:
     tail = f"open({str(log)!r}, 'a').write(str(time.monotonic_ns()) + chr(10))"
     cases = [own(name, run=run.format(str(log), name, tail)) for name in ("a", "b", "c")]
     settings = BenchSettings(
-        relative_width=10, min_blocks=6, block_seconds=0.02, min_block_samples=2, warmup_seconds=0.2, settle=0
+        relative_width=1e9, min_blocks=6, block_seconds=0.02, min_block_samples=2, warmup_seconds=0.2, settle=0
     )
     result = run_bench(cases, None, settings)
     sizes = [record.blocks for record in result.complete()]
