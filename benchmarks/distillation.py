@@ -54,7 +54,7 @@ class Run:
 
     Attributes:
         method: A key of `METHODS`.
-        seed: Of everything, the teacher too.
+        seed: Of everything, the teacher too unless `--same-teacher`.
         overrides: Beside those of the method.
     """
 
@@ -118,15 +118,15 @@ def write(name: str, metric: str, rows: list[dict[str, Any]], command: str) -> P
 def fine_tuned(recipe: Path, folder: Path) -> list[str]:
     """Puts a recipe's finished teacher into a folder of its own; returns the overrides that take it as it is.
 
-    So a student can be made from part of the data while its teacher has learnt from all of it.
+    So a student can be made from part of the data, or by another seed, while its teacher stays the one that learnt from
+    all of it.
     """
     plan = plan_recipe(load_recipe(recipe), Workspace.of_recipe(recipe), until="teacher")
     done = run_plan(plan, TerminalProgress()).finished["teacher"]
     shutil.copytree(done.folder / "model", folder, dirs_exist_ok=True)
-    for path in plan.build.teacher.folder.glob("*token*"):
-        shutil.copyfile(path, folder / path.name)
-    for path in plan.build.teacher.folder.glob("vocab.txt"):
-        shutil.copyfile(path, folder / path.name)
+    for name in ("*token*", "vocab.txt"):
+        for path in plan.build.teacher.folder.glob(name):
+            shutil.copyfile(path, folder / path.name)
     return [f"teacher.model={folder}", "teacher.fine_tune=null"]
 
 
@@ -139,11 +139,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--train-limit", type=int, help="rows to learn from; the teacher has learnt from all")
+    parser.add_argument("--same-teacher", action="store_true", help="the recipe's own, whatever the seed")
     arguments = parser.parse_args()
     overrides = list(arguments.overrides)
     command = shlex.join(["python", "benchmarks/distillation.py", *sys.argv[1:]])
-    if arguments.train_limit:
+    if arguments.train_limit or arguments.same_teacher:
         overrides += fine_tuned(arguments.recipe, Path(".edgedistil", "fine-tuned", arguments.recipe.stem).resolve())
+    if arguments.train_limit:
         overrides.append(f"data.train_limit={arguments.train_limit}")
     for seed in arguments.seeds:
         for method in arguments.methods:
