@@ -91,25 +91,61 @@ def minutes(folder: Path) -> Figure:
     return Figure(sum(stage["seconds"] for stage in read_run(folder)["stages"]) / 60)
 
 
-def kept(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
+def kept(file: str, method: str = "best mix", having: str | None = None) -> Callable[[Path], Figure]:
     """Returns the share of the teacher's test score, in per cent, that students keep: the mean of their seeds.
 
-    The interval is from the worst seed to the best.
+    The interval is from the worst seed to the best. `having` chooses the rows in which a key of more text is set.
     """
 
     def compute(folder: Path) -> Figure:
-        shares = [100 * student / teacher for teacher, student in _test_scores(folder / file, method)]
-        ends = (min(shares), max(shares)) if len(shares) > 1 else None
-        return Figure(statistics.mean(shares), ends)
+        return _of_seeds([100 * student / teacher for teacher, student in _test_scores(folder / file, method, having)])
 
     return compute
 
 
-def _test_scores(path: Path, method: str) -> list[tuple[float, float]]:
+def below(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
+    """Returns the points of the test score that students are below their teacher: the mean of their seeds."""
+
+    def compute(folder: Path) -> Figure:
+        return _of_seeds([100 * (teacher - student) for teacher, student in _test_scores(folder / file, method, None)])
+
+    return compute
+
+
+def gain(file: str, having: str, plain: str | None = None) -> Callable[[Path], Figure]:
+    """Returns the points of the test score that a key of more text brings a student, seeds apart.
+
+    Args:
+        file: Whose rows have the key.
+        having: The key, such as `distil.unlabelled`.
+        plain: The file of the rows without it; the same for None. Its seeds are those of the rows with it.
+    """
+
+    def compute(folder: Path) -> Figure:
+        more = [student for _, student in _test_scores(folder / file, "best mix", having)]
+        less = [student for _, student in _test_scores(folder / (plain or file), "best mix", None)]
+        return _of_seeds([100 * (one - other) for one, other in zip(more, less, strict=False)])
+
+    return compute
+
+
+def _of_seeds(values: list[float]) -> Figure:
+    return Figure(statistics.mean(values), (min(values), max(values)) if len(values) > 1 else None)
+
+
+_MORE_TEXT = ("distil.unlabelled=", "general.text=")
+
+
+def _test_scores(path: Path, method: str, having: str | None) -> list[tuple[float, float]]:
+    """Returns teacher's and student's test scores, a seed a pair; of rows without more text where `having` is None."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    rows = [row for row in record["rows"] if row["method"] == method]
     metric = f"test_{record['metric']}"
-    return [(row["teacher"][metric], row["student"][metric]) for row in rows]
+    found = []
+    for row in record["rows"]:
+        more = [key for key in row["overrides"] if key.startswith(_MORE_TEXT)]
+        if row["method"] == method and (any(key.startswith(f"{having}=") for key in more) if having else not more):
+            found.append((row["teacher"][metric], row["student"][metric]))
+    return found
 
 
 def value(file: str, *keys: str) -> Callable[[Path], Figure]:

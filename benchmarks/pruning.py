@@ -1,238 +1,190 @@
-"""Pruning measured: `python benchmarks/pruning.py MODEL DATA NAME` writes results/NAME/pruning.json.
+"""Pruning measured, a piece at a time: `python benchmarks/pruning.py RECIPE --piece PIECE [...]`.
 
-Accuracy at several measured speeds, in each format, for every score and for two plain baselines: fewer layers, and
-uniform magnitude. One-shot by default; with `--recover RECIPE` each model is then distilled from the recipe's teacher
-with the recipe's own settings, which takes hours. MODEL is a model's folder, DATA a finished data stage's.
+RECIPE's teacher, data, targets and student must be finished (`edgedistil distil RECIPE`). The pieces, in order:
+
+    list      what is left to do, with estimated times
+    make      every method's model at every speed, one-shot, by the device's latency table (a calm machine: the table)
+    recover   each of them distilled from the recipe's teacher with its `prune.recover` (hours; any machine)
+    measure   times, interleaved with the unpruned student, and scores on the test split (a calm machine)
+    search    seconds of scoring and searching the 12-layer teacher
+    plot      accuracy over measured speed
+
+A piece takes up what it has not done yet, so it may be stopped and started; `--again` does it anew. `--formats`,
+`--methods` and `--speeds` choose a part. With `--start teacher` the teacher itself is pruned, to the same milliseconds
+as the student, so that both ways are compared at equal speed. Models lie in the cache, figures in
+benchmarks/results/pruning/NAME.json, which is written after each step.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
+from pruning_methods import BLOCK, METHODS, Model, Start
+from pruning_record import Record, plot
+from pruning_run import KINDS, Ask, Run
 
-from edgedistil.bench.facts import local_facts
-from edgedistil.bench.latency import LatencyTable, Setting
-from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bench.stats import wilson_interval
-from edgedistil.data.tokens import open_tokens
-from edgedistil.devices.profile import Device, connect, load_profile
-from edgedistil.distil.evaluate import predict_logits
 from edgedistil.errors import EdgeDistilError
-from edgedistil.models import EdgeBertForSequenceClassification, keep, load_model, take_layers
-from edgedistil.pipeline.pruning import calibration_batches
-from edgedistil.profiling.measure import measure_models
-from edgedistil.profiling.table import shape_of, table_for
-from edgedistil.progress import TerminalProgress
-from edgedistil.prune import GroupLasso, Latency, PruneSettings, score_model
-from edgedistil.prune.blocks import sublayers_of
-from edgedistil.prune.fisher import loss_of
-from edgedistil.prune.moments import Batch
-from edgedistil.prune.prune import prune
-
-RESULTS = Path(__file__).resolve().parent / "results"
-Model = EdgeBertForSequenceClassification
-SCORES = ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")
-_BLOCK = 32
+from edgedistil.models import load_model, save_model
+from edgedistil.pipeline.estimate import human_time
+from edgedistil.prune import Latency, PruneSettings, prune, score_model
 
 
 @dataclass(frozen=True)
-class Data:
-    """Calibration batches with labels, and the split that judges."""
+class Wanted:
+    """One model of the comparison."""
 
-    batches: list[Batch]
-    judged: EvaluationSet
+    format: str
+    method: str
+    speed: float
 
+    def folder(self, run: Run) -> Path:
+        """Returns where it is kept: `one-shot/`, `recovered/` and `made.json`."""
+        start, method = run.ask.start, self.method.replace(" ", "-")
+        return run.models / start / self.format / f"{method}-{self.speed:g}x"
 
-def open_data(folder: Path, examples: int, split: str, seed: int = 42) -> Data:
-    """Opens a finished data stage: some training rows to calibrate with, one split to judge by."""
-    return Data(calibration_batches(open_tokens(folder / "train"), examples, seed), open_tokens(folder / split))
+    def cannot_be(self, run: Run) -> bool:
+        """Tells whether the method was found to have no model of this speed."""
+        made = self.folder(run) / "made.json"
+        return made.is_file() and json.loads(made.read_text(encoding="utf-8")) is None
 
-
-def accuracy(model: Model, judged: EvaluationSet) -> tuple[float, float, float]:
-    """Returns the accuracy with its 95 % interval."""
-    right = int((predict_logits(model, judged).argmax(1) == np.asarray(judged.labels)).sum())
-    share = wilson_interval(right, len(judged.labels))
-    return share.value, share.low, share.high
-
-
-def lasso_trained(model: Model, batches: Sequence[Batch], epochs: int, rate: float = 2e-5) -> Model:
-    """Returns a copy of a model after a short training under reweighted group lasso on the calibration rows."""
-    import copy
-
-    made = copy.deepcopy(model).train()
-    lasso = GroupLasso(made, sublayers_of(made.config, _BLOCK), strength=1e-4)
-    optimiser = torch.optim.AdamW(made.parameters(), lr=rate)
-    torch.manual_seed(0)
-    for epoch in range(epochs):
-        order = np.random.default_rng(epoch).permutation(len(batches))
-        for number in order:
-            ids, mask, labels = batches[number]
-            optimiser.zero_grad()
-            loss = loss_of(made, made(ids, mask).logits, labels) / len(ids) + lasso.penalty()
-            loss.backward()
-            optimiser.step()
-        lasso.reweight()
-    return made.eval()
+    def done(self, run: Run, kind: str) -> bool:
+        """Tells whether it has been made, or recovered; what cannot be made counts as made."""
+        return self.cannot_be(run) or (self.folder(run) / kind / "config.json").is_file()
 
 
-def fewer_layers(model: Model, costs: Latency, budget: float) -> Model | None:
-    """Returns the deepest model of evenly chosen whole layers within a latency; None when one layer is too slow."""
-    from edgedistil.prune.costs import model_cost
-
-    layers = model.config.num_hidden_layers
-    for count in range(layers, 0, -1):
-        kept = np.unique(np.linspace(0, layers - 1, count).round().astype(int)).tolist()
-        heads = [range(size) if layer in kept else [] for layer, size in enumerate(model.config.heads)]
-        ffn = [range(size) if layer in kept else [] for layer, size in enumerate(model.config.ffn)]
-        if model_cost(costs, keep(model, heads, ffn).config) <= budget:
-            return take_layers(model, kept)
-    return None
+def wanted(run: Run) -> Iterator[Wanted]:
+    """Yields every model that is asked for."""
+    for name in run.ask.formats:
+        for method in run.ask.methods:
+            for speed in run.ask.speeds:
+                yield Wanted(name, method, speed)
 
 
-def uniform_magnitude(model: Model, costs: Latency, budget: float) -> Model | None:
-    """Returns the widest model that loses the same share of every sublayer, smallest first, within a latency."""
-    from edgedistil.prune.costs import model_cost
-    from edgedistil.prune.prune import remove_blocks
-
-    scores = score_model(model, [], PruneSettings(1.0, score="magnitude", block=_BLOCK))
-    for lost in np.linspace(0, 1, 97):
-        levels = [round(lost * len(sublayer.blocks)) for sublayer in scores.sublayers]
-        made, _, _ = remove_blocks(model, scores.sublayers, scores.scored, levels)
-        if model_cost(costs, made.config) <= budget:
-            return made
-    return None
-
-
-def candidates(
-    model: Model, data: Data, table: LatencyTable, speeds: Sequence[float], scores: Sequence[str], epochs: int
-) -> list[tuple[str, float, Model]]:
-    """Returns every model to compare: its method, the speed it was asked for and itself."""
-    costs = Latency(table)
-    whole = table.predict(model.config.heads, model.config.ffn)
-    made: list[tuple[str, float, Model]] = []
-    for score in scores:
-        start = lasso_trained(model, data.batches, epochs) if score == "group_lasso" else model
-        settings = PruneSettings(1.0, "speedup", block=_BLOCK, score=score)
-        found = score_model(start, data.batches, settings)
-        for speed in speeds:
-            asked = PruneSettings(speed, "speedup", block=_BLOCK, score=score)
-            made.append((score, speed, prune(start, data.batches, asked, costs=costs, scores=found).model))
-    baselines: dict[str, Callable[[Model, Latency, float], Model | None]] = {
-        "fewer layers": fewer_layers,
-        "uniform magnitude": uniform_magnitude,
-    }
-    for name, baseline in baselines.items():
-        made += [(name, speed, each) for speed in speeds if (each := baseline(model, costs, whole / speed))]
-    return made
+def make(run: Run) -> None:
+    """Makes the one-shot models of each format that are not there."""
+    for name in run.ask.formats:
+        todo = [each for each in wanted(run) if each.format == name and (run.ask.again or not each.done(run, KINDS[0]))]
+        if not todo:
+            continue
+        table = run.table(name)
+        goal = run.student_milliseconds(name)
+        measure = run.measurer(name) if run.ask.correct else None
+        start = Start(run.start, run.batches, Latency(table), run.ask.lasso_epochs, measure)
+        for each in todo:
+            made = METHODS[each.method](start, goal / each.speed)
+            folder = each.folder(run)
+            folder.mkdir(parents=True, exist_ok=True)
+            facts = None
+            if made is not None:
+                save_model(made.model, folder / KINDS[0])
+                facts = {"predicted": made.predicted, "error": made.error, "seconds": round(made.seconds, 3)}
+                facts["asked"] = goal / each.speed
+            (folder / "made.json").write_text(json.dumps(facts), encoding="utf-8")
+            print(f"made {name} {each.method} {each.speed:g}x: {facts or 'cannot be made'}", flush=True)
 
 
-def measured_rows(
-    model: Model, made: Sequence[tuple[str, float, Model]], data: Data, device: Device, setting: Setting
-) -> list[dict[str, Any]]:
-    """Measures and judges the models; a group of one speed is measured in one session with the whole model."""
-    rows = []
-    for speed in sorted({asked for _, asked, _ in made}):
-        group = [(method, each) for method, asked, each in made if asked == speed]
-        before, *after = measure_models(device, setting, [model, *(each for _, each in group)], TerminalProgress())
-        for (method, each), cost in zip(group, after, strict=True):
-            value, low, high = accuracy(each, data.judged)
-            rows.append(
-                {
-                    "method": method,
-                    "asked_speedup": speed,
-                    "measured_speedup": before / cost,
-                    "cost": cost,
-                    "accuracy": [value, low, high],
-                    "heads": list(each.config.heads),
-                    "ffn": list(each.config.ffn),
+def recover(run: Run) -> None:
+    """Distils the one-shot models that have not been; a stopped training goes on from its checkpoint."""
+    for each in wanted(run):
+        folder = each.folder(run)
+        if (each.done(run, KINDS[1]) and not run.ask.again) or not (folder / KINDS[0]).is_dir():
+            continue
+        model, started = load_model(folder / KINDS[0]), time.monotonic()
+        run.follow(model, folder / "training", f"{each.method} {each.speed:g}x, {each.format}")
+        save_model(model, folder / KINDS[1])
+        print(f"recovered {each.format} {each.method} {each.speed:g}x in {human_time(time.monotonic() - started)}")
+
+
+def measure(run: Run) -> None:
+    """Measures the models of one speed, format and kind in one session with the unpruned student."""
+    record = run.record
+    for name in run.ask.formats:
+        for kind in KINDS:
+            for speed in run.ask.speeds:
+                there = [
+                    each
+                    for each in wanted(run)
+                    if (each.format, each.speed) == (name, speed) and (each.folder(run) / kind).is_dir()
+                ]
+                keys = {each.method: record.key(run.ask.start, name, kind, each.method, speed) for each in there}
+                if not there or (not run.ask.again and all(record.has(key) for key in keys.values())):
+                    continue
+                models: dict[str, Model] = {each.method: load_model(each.folder(run) / kind) for each in there}
+                facts = {
+                    each.method: json.loads((each.folder(run) / "made.json").read_text(encoding="utf-8"))
+                    for each in there
                 }
-            )
-            print(
-                f"  {method:18} asked {speed:g}x measured {before / cost:.2f}x accuracy {100 * value:.2f}", flush=True
-            )
-    return rows
+                for method, row in run.measured(name, models).items():
+                    record.add(keys[method], {**row, "made": facts[method]})
+                    print(record.line(keys[method]), flush=True)
 
 
-def recovered(made: Sequence[tuple[str, float, Model]], recipe: Path) -> list[tuple[str, float, Model]]:
-    """Returns the models after the recipe's recovery from its teacher's cached outputs, one training each."""
-    import tempfile
+def search(run: Run) -> None:
+    """Times scoring and searching of the teacher, under a budget that needs no table."""
+    teacher = load_model(run.folder("teacher"))
+    for score in ("obs", "fisher", "fisher_block", "magnitude"):
+        settings = PruneSettings(0.5, "macs", block=BLOCK, score=score)
+        scores = score_model(teacher, run.batches, settings)
+        result = prune(teacher, run.batches, settings, scores=scores)
+        seconds = {"score": scores.seconds, "search": result.seconds, "layers": teacher.config.num_hidden_layers}
+        run.record.note("search", score, {**seconds, "examples": run.ask.examples})
+        print(score, seconds, flush=True)
 
-    from edgedistil.pipeline.plan import plan_recipe
-    from edgedistil.pipeline.stage import StageContext
-    from edgedistil.pipeline.stages.data import data_stage
-    from edgedistil.pipeline.stages.targets import targets_stage
-    from edgedistil.pipeline.training import follow, load_splits
-    from edgedistil.recipe.load import Workspace, load_recipe
 
-    plan = plan_recipe(load_recipe(recipe), Workspace.of_recipe(recipe))
-    build, prune_section = plan.build, plan.build.recipe.prune
-    settings = prune_section.recover if prune_section else None
-    found = {"data": build.cache.find(data_stage(build)), "targets": build.cache.find(targets_stage(build))}
-    if settings is None or None in found.values():
-        raise SystemExit(f"{recipe} needs prune.recover and finished stages: edgedistil distil {recipe}")
-    inputs = {name: done.folder for name, done in found.items() if done}
-    splits = load_splits(inputs["data"], build.recipe.task)
-    for method, speed, model in made:
-        with tempfile.TemporaryDirectory() as scratch:
-            context = StageContext(Path(scratch), Path(scratch), inputs, TerminalProgress())
-            follow(model, splits, settings, build, context, f"{method} {speed:g}x")
-    return list(made)
+def listed(run: Run) -> None:
+    """Prints what is left of each piece, and about how long it will take on this machine."""
+    left = {"make": 0.0, "recover": 0.0, "measure": 0.0}
+    counts = dict.fromkeys(left, 0)
+    for each in wanted(run):
+        if each.cannot_be(run):
+            continue
+        key = [run.record.key(run.ask.start, each.format, kind, each.method, each.speed) for kind in KINDS]
+        for piece, missing, seconds in (
+            ("make", not each.done(run, KINDS[0]), run.making_seconds(each.method) / len(run.ask.speeds)),
+            ("recover", not each.done(run, KINDS[1]), run.recovering_seconds(each.speed)),
+            *(("measure", not run.record.has(one), run.measuring_seconds(each.format)) for one in key),
+        ):
+            if missing:
+                counts[piece] += 1
+                left[piece] += seconds
+    for piece, seconds in left.items():
+        print(f"{piece:8} {counts[piece]:4} models, about {human_time(seconds)}")
+    tables = [name for name in run.ask.formats if not run.has_table(name)]
+    if tables:
+        print(f"and a latency table, up to 3 min each, of: {', '.join(tables)}")
+
+
+PIECES = {"list": listed, "make": make, "recover": recover, "measure": measure, "search": search}
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("name")
+    """Does what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--piece", choices=[*PIECES, "plot"], default="list")
+    parser.add_argument("--name", help="of the result; the recipe's by default")
+    parser.add_argument("--start", choices=["student", "teacher"], default="student")
     parser.add_argument("--formats", nargs="+", default=["tflite-int8", "onnx-int8"])
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--speeds", nargs="+", type=float, default=[1.5, 2.0, 3.0, 4.0])
-    parser.add_argument("--scores", nargs="+", default=list(SCORES))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as edgedistil run takes it")
     parser.add_argument("--split", default="test")
     parser.add_argument("--examples", type=int, default=2048)
     parser.add_argument("--lasso-epochs", type=int, default=3)
-    parser.add_argument("--sequence-length", type=int, default=64)
-    parser.add_argument("--threads", type=int, help="threads an inference may use; the device's by default")
-    parser.add_argument("--recover", type=Path, help="a recipe: also distil each model from its teacher")
-    parser.add_argument("--cache", type=Path, default=Path(".edgedistil/latency"))
-    ask = parser.parse_args()
-    model, data = load_model(ask.model), open_data(ask.data, ask.examples, ask.split)
-    device = connect(load_profile("local", [Path("devices")]))
-    result: dict[str, Any] = {
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "machine": local_facts().model_dump(),
-        "split": ask.split,
-        "unpruned": list(accuracy(model, data.judged)),
-        "rows": [],
-        "tables": {},
-    }
-    for name in ask.formats:
-        setting = Setting(
-            format=name,
-            threads=ask.threads or device.threads,
-            sequence_length=ask.sequence_length,
-            shape=shape_of(model.config),
-        )
-        table = table_for(device, setting, ask.cache, TerminalProgress())
-        result["tables"][name] = table.model_dump(mode="json")
-        made = candidates(model, data, table, ask.speeds, ask.scores, ask.lasso_epochs)
-        for kind in ("one-shot", "recovered") if ask.recover else ("one-shot",):
-            if kind == "recovered":
-                made = recovered(made, ask.recover)
-            print(f"{name}, {kind}: unpruned {100 * result['unpruned'][0]:.2f}")
-            rows = measured_rows(model, made, data, device, setting)
-            result["rows"] += [{"format": name, "kind": kind, **row} for row in rows]
-    target = RESULTS / ask.name / "pruning.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    parser.add_argument("--correct", action="store_true", help="measure while making, as edgedistil run does")
+    parser.add_argument("--again", action="store_true", help="do anew what is done")
+    given = vars(parser.parse_args())
+    recipe, piece, name, overrides = (given.pop(key) for key in ("recipe", "piece", "name", "set"))
+    run = Run(recipe, overrides, name, Ask(**given))
+    if piece == "plot":
+        print(plot(Record(run.record.path)))
+        return
+    PIECES[piece](run)
 
 
 if __name__ == "__main__":

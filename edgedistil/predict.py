@@ -21,7 +21,18 @@ from edgedistil.tasks import get_task
 from edgedistil.tasks.encoding import Input, check_pairs, encode_rows, encode_windows
 from edgedistil.tokeniser import read_tokeniser
 
-_PREFERENCE = ("onnx-int8", "tflite-int8", "onnx-fp32", "tflite-fp32")
+_PREFERENCE = (
+    "onnx-int8",
+    "onnx-int8-static",
+    "tflite-int8",
+    "tflite-int8-static",
+    "onnx-int4",
+    "tflite-int4",
+    "onnx-fp32",
+    "tflite-fp32",
+    "onnx-fp16",
+    "tflite-int16-static",
+)
 _EXTRAS = {"onnxruntime": "ort", "litert": "litert"}
 
 

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from edgedistil.bench.runner import runtimes
+from edgedistil.bench.scores import Examples
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import UsageError
@@ -35,6 +36,7 @@ class Case:
         batch: Examples an inference. 1 is MLPerf's single-stream scenario: the next starts when the last has ended;
             more is its offline scenario, in which all examples are there from the start and throughput counts.
         tokenizer: The bundle's `tokenizer.json`, whose own time is measured apart; None leaves that out.
+        examples: What its file is scored on, where that is not the bench's: the same texts in another vocabulary's ids.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Case:
     file: str = ""
     batch: int = 1
     tokenizer: Path | None = None
+    examples: Examples | None = None
 
     @property
     def brings_worker(self) -> bool:
@@ -62,17 +65,17 @@ def cases_of(
     formats: Collection[str] | None = None,
     opens: Collection[str] | None = None,
 ) -> list[Case]:
-    """Returns a case for each file of a bundle that the runner has a runtime for.
+    """Returns a case for each file of a bundle and each runtime that opens it.
 
     Args:
         bundle: An opened bundle.
         threads: Threads one inference may use.
         sequence_length: Tokens an inference.
         formats: Only these; None for all.
-        opens: The runtimes, as the formats name them, whose files the device takes; None for the runner's own.
+        opens: The runtimes, as the formats name them, whose files the device takes; None for each file's usual one.
 
     Returns:
-        The cases, in the order of `FORMATS`, named by the formats' titles.
+        The cases, in the order of `FORMATS`, named by the formats' titles and by any runtime but the usual one.
 
     Raises:
         UsageError: When threads or length is below 1 or beyond the model's, or a format is not in the bundle, or has
@@ -85,33 +88,41 @@ def cases_of(
         raise UsageError(
             f"sequence length is {sequence_length}", where=str(bundle.folder), cure=f"give between 1 and {longest}"
         )
-    known = runtimes.names() if opens is None else opens
-    if formats is None:
-        chosen = [name for name in bundle.formats if FORMATS[name].runtime in known]
-    else:
-        for name in formats:
-            bundle.path(name)
-            if FORMATS[name].runtime not in known:
-                raise UsageError(
-                    f"format '{name}' cannot be benched by itself", cure="choose an exported format such as onnx-int8"
-                )
-        chosen = [name for name in bundle.formats if name in formats]
-    if not chosen:
+    for name in formats or ():
+        bundle.path(name)
+        if not _openers(name, opens):
+            raise UsageError(
+                f"format '{name}' cannot be benched by itself", cure="choose an exported format such as onnx-int8"
+            )
+    pairs = [
+        (name, runtime)
+        for name in bundle.formats
+        if formats is None or name in formats
+        for runtime in _openers(name, opens)
+    ]
+    if not pairs:
         raise UsageError("no file that can be benched", where=str(bundle.folder), cure="export it to ONNX or TFLite")
     return [
         Case(
-            name=FORMATS[name].title,
+            name=FORMATS[name].title_in(runtime),
             bundle=bundle.manifest.name,
             path=bundle.path(name),
             format=name,
-            runtime=FORMATS[name].runtime,
+            runtime=runtime,
             threads=threads,
             sequence_length=sequence_length,
             file=bundle.path(name).relative_to(bundle.folder).as_posix(),
             tokenizer=bundle.tokenizer_path,
         )
-        for name in chosen
+        for name, runtime in pairs
     ]
+
+
+def _openers(name: str, opens: Collection[str] | None) -> list[str]:
+    """Returns the runtimes in which a format is measured."""
+    if opens is not None:
+        return [runtime for runtime in FORMATS[name].runtimes if runtime in opens]
+    return [runtime for runtime in FORMATS[name].runtimes[:1] if runtime in runtimes.names()]
 
 
 @dataclass(frozen=True)

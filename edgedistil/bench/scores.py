@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,35 @@ class Scorer:
             predictions={name: predictions[name] for name in names},
             labels=dict(self._references),
         )
+
+
+class Scorers:
+    """The bench's scorer, and those of cases with examples of their own, each read once.
+
+    Args:
+        examples: The bench's; None scores nothing.
+    """
+
+    def __init__(self, examples: Examples | None) -> None:
+        self.usual = Scorer(examples) if examples else None
+        self._known = {examples: self.usual}
+
+    def of(self, examples: Examples | None) -> Scorer | None:
+        """Returns the scorer of a case's own examples; the bench's for None, and None in a bench without.
+
+        Raises:
+            UsageError: As `Scorer`.
+        """
+        if examples is None or self.usual is None:
+            return self.usual
+        if examples not in self._known:
+            self._known[examples] = Scorer(examples)
+        return self._known[examples]
+
+    def files(self, own: Iterable[Examples | None]) -> list[Path]:
+        """Returns the evaluation sets that cases need, each once: the bench's, and those of their own."""
+        scorers = [self.of(examples) for examples in own]
+        return list(dict.fromkeys(scorer.examples.tokens for scorer in [self.usual, *scorers] if scorer))
 
 
 def accuracy_of(task: Task, statistics: FloatArray) -> Accuracy:

@@ -16,7 +16,7 @@ from edgedistil.bench.interleave import Batches, Inputs, Timing, load_fields, ti
 from edgedistil.bench.measurement import Interval, Measurement
 from edgedistil.bench.process import WorkerProcess
 from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bench.scores import Examples, Scorer, Scores
+from edgedistil.bench.scores import Examples, Scorers, Scores
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bench.stats import quantile_interval
 from edgedistil.bench.tokenising import time_tokeniser
@@ -102,18 +102,18 @@ class _Bench:
         self, settings: BenchSettings, progress: Progress, transport: Transport, examples: Examples | None
     ) -> None:
         self._settings, self._progress, self._transport = settings, progress, transport
-        self._scorer = Scorer(examples) if examples else None
+        self._scorers = Scorers(examples)
         self._failures: dict[str, EdgeDistilError] = {}
         self._memories: dict[str, _Memory] = {}
         self._scores: dict[str, Scores] = {}
-        self._by_file: dict[tuple[Path, str], Scores] = {}
+        self._by_file: dict[tuple[Path, str, Examples | None], Scores] = {}
 
     def run(self, cases: Sequence[Case]) -> BenchResult:
         """Measures the cases; see `run_bench`."""
         inputs = self._inputs(cases)
         there = [case for case in cases if self._is_there(case)]
         if there:
-            files = [self._scorer.examples.tokens] if self._scorer else []
+            files = self._scorers.files(case.examples for case in there)
             self._patiently(lambda: self._transport.prepare(there, files, self._progress))
         with self._progress.bar("memory and accuracy", len(cases)) as bar:
             for case in there:
@@ -140,7 +140,7 @@ class _Bench:
         return case.path.is_file()
 
     def _inputs(self, cases: Sequence[Case]) -> Inputs:
-        tokens = self._scorer.tokens if self._scorer else None
+        tokens = self._scorers.usual.tokens if self._scorers.usual else None
         shapes = {(case.sequence_length, case.batch) for case in cases}
         return {shape: _batches(tokens, *shape, self._settings) for shape in shapes}
 
@@ -155,7 +155,7 @@ class _Bench:
     def _look(self, case: Case, batches: Batches, bar: Bar) -> None:
         """Measures a file's memory, and scores it unless it has been."""
         self._memories[case.name] = self._patiently(lambda: self._measure_memory(case, batches))
-        key = (case.path, case.runtime)
+        key = (case.path, case.runtime, case.examples)
         if key not in self._by_file:
             self._by_file[key] = self._score(case, bar)
         else:
@@ -175,7 +175,7 @@ class _Bench:
             return _Memory(peak["peak_memory_mb"], loaded["runtime_memory_mb"], peak.get("device_memory_mb"))
 
     def _score(self, case: Case, bar: Bar) -> Scores:
-        scorer = self._scorer
+        scorer = self._scorers.of(case.examples)
         if scorer is None:
             bar.advance(1)
             return Scores()
@@ -214,11 +214,15 @@ class _Bench:
 
     def _tokenise(self, cases: Sequence[Case]) -> dict[tuple[Path | None, int], Interval]:
         """Times each tokeniser at each length, here: a device has token ids sent to it and may have no tokeniser."""
-        if self._scorer is None or not self._transport.is_local:
+        if not self._transport.is_local:
             return {}
-        tokens = self._scorer.tokens
-        wanted = {(case.tokenizer, case.sequence_length) for case in cases}
-        return {(path, length): Interval.of(time_tokeniser(path, tokens, length)) for path, length in wanted if path}
+        found: dict[tuple[Path | None, int], Interval] = {}
+        for case in cases:
+            scorer = self._scorers.of(case.examples)
+            key = (case.tokenizer, case.sequence_length)
+            if case.tokenizer and scorer and key not in found:
+                found[key] = Interval.of(time_tokeniser(case.tokenizer, scorer.tokens, case.sequence_length))
+        return found
 
 
 def _check_names(cases: Sequence[Case]) -> None:

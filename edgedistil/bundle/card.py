@@ -48,6 +48,7 @@ def render_card(manifest: Manifest) -> str:
         onnx=_first(manifest, "onnx-int8", "onnx-fp32"),
         tflite=_first(manifest, "tflite-int8", "tflite-fp32"),
         stages={stage.name for stage in manifest.lineage},
+        vocabulary=next((stage.summary for stage in manifest.lineage if stage.name == "vocabulary"), None),
         seconds=sum(stage.seconds for stage in manifest.lineage),
     )
 

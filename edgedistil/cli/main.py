@@ -10,7 +10,20 @@ from types import FrameType
 import typer
 
 import edgedistil
-from edgedistil.cli import bench, cache, devices, gate, initialise, predict, profile, report, run, schema
+from edgedistil.cli import (
+    bench,
+    cache,
+    devices,
+    gate,
+    initialise,
+    pattern,
+    predict,
+    profile,
+    report,
+    run,
+    schema,
+    schemes,
+)
 from edgedistil.errors import EdgeDistilError
 from edgedistil.quiet import quieten
 
@@ -37,7 +50,7 @@ def _options(
     """Holds the options that stand before a command."""
 
 
-for _part in (initialise, run, predict, bench, gate, report, devices, profile, cache, schema):
+for _part in (initialise, run, predict, bench, gate, report, devices, profile, pattern, cache, schema, schemes):
     _part.register(app)
 
 

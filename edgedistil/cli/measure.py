@@ -82,13 +82,18 @@ def _runnable(bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: Termin
     """
     if ask.formats:
         return list(ask.formats)
-    offered = [name for name in bundle.formats if FORMATS[name].runtime in profile.opens]
+    offered = [name for name in bundle.formats if profile.opens.intersection(FORMATS[name].runtimes)]
     if profile.kind != "local":
         return offered
-    formats = [name for name in offered if _installed(FORMATS[name].runtime)]
-    missing = sorted({FORMATS[name].runtime for name in offered} - {FORMATS[name].runtime for name in formats})
-    extras = {"onnxruntime": "ort", "litert": "litert"}
-    lines = {name: f"{name} is not installed: pip install 'edgedistil[{extras[name]}]'" for name in missing}
+    wanted = {runtime for name in offered for runtime in FORMATS[name].runtimes if runtime in profile.opens}
+    installed = {runtime for runtime in wanted if runtime == "pytorch" or _installed(runtime)}
+    formats = [name for name in offered if installed.intersection(FORMATS[name].runtimes)]
+    extras = {"onnxruntime": "ort", "openvino": "openvino", "litert": "litert"}
+    lines = {
+        name: f"{name} is not installed: pip install 'edgedistil[{extras[name]}]'"
+        for name in sorted(wanted - installed)
+        if name in extras
+    }
     if not formats:
         raise UsageError(
             "no runtime for any of its files is installed", where=str(bundle.folder), cure="; ".join(lines.values())

@@ -50,6 +50,8 @@ class Tolerance:
         return max(self.absolute, self.relative * float(np.ptp(reference)))
 
 
+# Largest difference over SST-2 dev, 6 x 384, as a share of the logits' spread of 6.2: fp16 0.001, static int8 0.10,
+# int4 0.15, dynamic int8 0.21 over all 872 texts. Same labels: 100, 98.9, 98.9 and 98.9 %.
 # Spans: heads of random weights on 12 x 384 and 4 x 384, to which all spans are nearly as likely, agreed on 79 to 96 %
 # of 48 windows in int8.
 TOLERANCES: dict[str, Tolerance] = {
@@ -57,6 +59,12 @@ TOLERANCES: dict[str, Tolerance] = {
     "tflite-fp32": Tolerance(absolute=1e-4, relative=1e-5, agreement=0.999, spans=0.99),
     "onnx-int8": Tolerance(absolute=0.05, relative=0.20, agreement=0.95, spans=0.7),
     "tflite-int8": Tolerance(absolute=0.05, relative=0.20, agreement=0.95, spans=0.7),
+    "onnx-fp16": Tolerance(absolute=0.02, relative=0.01, agreement=0.99, spans=0.95),
+    "onnx-int8-static": Tolerance(absolute=0.05, relative=0.20, agreement=0.95, spans=0.7),
+    "onnx-int4": Tolerance(absolute=0.1, relative=0.30, agreement=0.93, spans=0.6),
+    "tflite-int8-static": Tolerance(absolute=0.05, relative=0.20, agreement=0.95, spans=0.7),
+    "tflite-int16-static": Tolerance(absolute=0.05, relative=0.20, agreement=0.95, spans=0.7),
+    "tflite-int4": Tolerance(absolute=0.1, relative=0.30, agreement=0.93, spans=0.6),
 }
 
 

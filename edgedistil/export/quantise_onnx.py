@@ -16,15 +16,17 @@ from __future__ import annotations
 import logging
 import platform
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgedistil.errors import EdgeDistilError, require
+from edgedistil.export.onnx_layers import nodes_to_keep
 
 _OPERATORS = ["MatMul", "Gather"]
 _SAFE_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
-def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = None) -> None:
+def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = None, keep: Sequence[str] = ()) -> None:
     """Writes the dynamic int8 form of an ONNX file, through optimum's ORTQuantizer.
 
     Args:
@@ -32,8 +34,10 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
         target: Where to write.
         reduce_range: Keep weights to 7 bits. None asks this machine's processor; a file for an old x86 device needs
             True whatever machine makes it.
+        keep: Names of layers that stay in fp32 (`edgedistil.export.layer_names`).
 
     Raises:
+        UsageError: When no layer has a name to keep.
         EdgeDistilError: When the quantiser fails.
     """
     require("optimum", "host")
@@ -51,6 +55,7 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
         per_channel=True,
         reduce_range=needs_reduced_range() if reduce_range is None else reduce_range,
         operators_to_quantize=_OPERATORS,
+        nodes_to_exclude=nodes_to_keep(source, keep) if keep else [],
     )
     logging.getLogger("optimum.onnxruntime.quantization").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

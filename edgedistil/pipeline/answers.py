@@ -23,8 +23,8 @@ def answers_of(
 
     Returns:
         Each with the pruning stage's `asked`, `predicted`, `measured`, its own `stage`, the member's dev `scores`, and
-        for the last one `shipped`, the bench's figure in `shipped_unit`, with its `shipped_miss` where the budget is
-        in that unit.
+        for the last one `shipped`, the bench's figure in `shipped_unit`, with its `shipped_miss`. Of a speedup there is
+        `shipped_speedup` beside it: over the unpruned student's file of the same format in the same session.
     """
     found = []
     for name, done in finished.items():
@@ -48,7 +48,12 @@ def _shipped(prune: Prune, answer: Mapping[str, Any], measurements: Sequence[Mea
     if value is None:
         return {}
     shipped = {"shipped": value, "shipped_unit": unit, "shipped_file": title}
-    return shipped if answer["budget"] == "speedup" else {**shipped, "shipped_miss": value / answer["asked"] - 1}
+    if answer["budget"] != "speedup":
+        return {**shipped, "shipped_miss": value / answer["asked"] - 1}
+    whole = next((_value(other, unit) for other in measurements if other.name == f"student, {title}"), None)
+    if whole is None:
+        return shipped
+    return {**shipped, "shipped_speedup": whole / value, "shipped_miss": answer["asked"] * value / whole - 1}
 
 
 def _value(made: Measurement, unit: str) -> float | None:
@@ -65,4 +70,7 @@ def line_of(answer: Mapping[str, Any]) -> str:
     if "shipped" not in answer:
         return line
     miss = f" ({100 * answer['shipped_miss']:+.1f} %)" if "shipped_miss" in answer else ""
-    return f"{line}; {answer['shipped_file']} as shipped: {answer['shipped']:.3g} {answer['shipped_unit']}{miss}"
+    figure = f"{answer['shipped']:.3g} {answer['shipped_unit']}"
+    if "shipped_speedup" in answer:
+        return f"{line}; {answer['shipped_file']} as shipped: {answer['shipped_speedup']:.3g}x{miss}, {figure}"
+    return f"{line}; {answer['shipped_file']} as shipped: {figure}{miss}"

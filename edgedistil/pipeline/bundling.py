@@ -19,8 +19,10 @@ from edgedistil.export.all import ExportedFile, export_all
 from edgedistil.export.tokenizer import copy_tokenizer
 from edgedistil.models import count_parameters, is_uniform, load_model, root_config, save_model, save_plain
 from edgedistil.models.modelling import EdgeBertHeadModel
+from edgedistil.pipeline.quantising import calibrating_of
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.vocabulary import tokeniser_folder
 
 _PACKAGES = (
     "torch",
@@ -58,7 +60,7 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     dev = open_tokens(context.inputs["data"] / "dev")
     work = context.folder / "files"
     work.mkdir()
-    copy_tokenizer(build.teacher.folder, work)
+    copy_tokenizer(tokeniser_folder(build, context.inputs["data"]), work)
     exported = export_all(
         model,
         formats,
@@ -67,6 +69,7 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
         predict_logits(model, dev),
         work,
         context.progress,
+        calibrating_of(build, formats, context),
     )
     left_out = {file.format: file.failure for file in exported if file.failure}
     for failure in left_out.values():

@@ -9,13 +9,13 @@ from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.data.tokens import open_tokens
 from edgedistil.distil.general import distil_general
 from edgedistil.distil.masking import Masking
-from edgedistil.distil.student import make_student
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.distil.trainer import TrainingSet
 from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertHeadModel
 from edgedistil.pipeline.stage import StageContext
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.starting import first_student
 from edgedistil.pipeline.training import checkpoint_seconds
 from edgedistil.recipe.schema import GeneralText
 from edgedistil.tokeniser import read_tokeniser
@@ -31,7 +31,7 @@ def distil_over_text(
     """
     recipe = build.recipe
     teacher = open_teacher(build.teacher.folder, (), fine_tuned=False, seed=recipe.seed, head="masked-lm")
-    student = make_student(teacher, **student_shape(build))
+    student = first_student(build, teacher)
     rows = open_tokens(context.inputs["text"] / "tokens")
     result = distil_general(
         student,
@@ -48,21 +48,6 @@ def distil_over_text(
     record["training_seconds"] = round(record.pop("seconds"), 2)
     record["best_dev_score"] = record.pop("dev_score")
     return student, record
-
-
-def student_shape(build: Build) -> dict[str, Any]:
-    """Returns the keywords that make a recipe's student of its teacher."""
-    student = build.recipe.student
-    sizes = {"hidden_size": student.hidden_size, "heads": student.heads, "ffn": student.ffn}
-    same = not any(sizes.values())
-    return {
-        "layers": student.layers,
-        "choose": student.take,
-        "init": "teacher" if same and student.init == "projected" else student.init,
-        "joined_layers": build.recipe.joined_layers,
-        "seed": build.recipe.seed,
-        **sizes,
-    }
 
 
 def divided(rows: EvaluationSet, dev_rows: int) -> TrainingSet:

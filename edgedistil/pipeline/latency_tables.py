@@ -70,7 +70,7 @@ def place_of(build: Build) -> Place:
         format=name,
         threads=recipe.bench.threads or device.threads,
         sequence_length=min(recipe.bench.sequence_length, recipe.max_length),
-        shape=student_shape(recipe, build.teacher_config),
+        shape=student_shape(recipe, build.start_config),
     )
     return Place(device, device.facts(), _installed(FORMATS[name].runtime), setting)
 
@@ -105,7 +105,7 @@ def student_shape(recipe: Recipe, teacher: Mapping[str, Any]) -> Shape:
 
     Args:
         recipe: The checked recipe.
-        teacher: The teacher's `config.json`, of type `bert`, `distilbert` or our own.
+        teacher: The `config.json` of what it starts as, the teacher's as a rule: `bert`, `distilbert` or our own.
     """
     student = recipe.student
     theirs = int(teacher.get("hidden_size") or teacher["dim"])
@@ -168,7 +168,7 @@ def _of_recipe(path: Path, formats: Sequence[str], threads: int, length: int | N
     build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
     wanted = formats or [recipe.prune.format if recipe.prune else _FORMAT]
     tokens = length or min(recipe.bench.sequence_length, recipe.max_length)
-    shape = student_shape(recipe, build.teacher_config)
+    shape = student_shape(recipe, build.start_config)
     return Asked(_settings(shape, wanted, recipe.bench.threads or threads, tokens), tables_folder(workspace.root))
 
 

@@ -49,8 +49,13 @@ def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) 
     for which in ("teacher", "student"):
         folder = context.inputs.get(f"reference-{which}")
         if folder:
-            (case,) = cases_of(open_bundle(folder / "bundle", verify=False), threads, length, ["onnx-fp32"])
-            cases.append(replace(case, name=f"{which}, {case.name}"))
+            reference = open_bundle(folder / "bundle", verify=False)
+            own = _own_examples(build, reference)
+            cases += [
+                replace(case, name=f"{which}, {case.name}", examples=own)
+                for case in cases_of(reference, threads, length)
+                if case.format == "onnx-fp32" or case.runtime in device.profile.opens
+            ]
     weights = bundle.manifest.record("pytorch")
     if weights:
         path = bundle.folder / weights.path
@@ -70,7 +75,13 @@ def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) 
         )
     cases += [
         replace(case, name=f"{shipped}, {case.name}")
-        for case in cases_of(bundle, threads, length)
-        if case.runtime in device.profile.opens
+        # PyTorch's weights have their case above.
+        for case in cases_of(bundle, threads, length, opens=device.profile.opens - {"pytorch"})
     ]
     return cases
+
+
+def _own_examples(build: Build, reference: Bundle) -> Examples | None:
+    """Returns the same texts in a reference's own ids, where the shipped vocabulary is another."""
+    prune = build.recipe.prune
+    return Examples.of(reference) if prune and prune.vocabulary else None

@@ -10,14 +10,17 @@ from edgedistil.pipeline.cache import StageCache, cache_root
 from edgedistil.pipeline.stage import Stage
 from edgedistil.pipeline.stages.bench import bench_stage
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
-from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.context import Build, layers_of
 from edgedistil.pipeline.stages.distil import distil_stage
 from edgedistil.pipeline.stages.general import general_stage
 from edgedistil.pipeline.stages.latency_table import NAME as LATENCY_TABLE
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Recipe
+
+_FIRST = (LATENCY_TABLE, "data", "unlabelled", VOCABULARY)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
             where=recipe.name,
             cure=f"choose 1 to {build.teacher_layers}",
         )
+    if build.start and recipe.student.layers > layers_of(build.start_config):
+        raise UsageError(
+            f"student.layers is {recipe.student.layers}, and student.start has {layers_of(build.start_config)}",
+            where=recipe.name,
+            cure=f"choose 1 to {layers_of(build.start_config)}",
+        )
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
     if until == "general" and recipe.general is None:
@@ -71,8 +80,8 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     goal = goals[until](build)
     if until in (None, "prune", "export"):
         check_budget(build)
-    # What a device can do is known before anything is trained for it.
-    stages = sorted(in_order(goal), key=lambda stage: stage.name != LATENCY_TABLE)
+    # What decides whether a budget can be met is known before anything is trained for it.
+    stages = sorted(in_order(goal), key=lambda stage: _FIRST.index(stage.name) if stage.name in _FIRST else len(_FIRST))
     return Plan(build, stages, goal)
 
 

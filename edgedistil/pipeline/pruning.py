@@ -26,6 +26,7 @@ from edgedistil.prune.moments import Batch
 from edgedistil.prune.prune import PruneResult
 from edgedistil.prune.settings import SHARES, PruneSettings
 from edgedistil.prune.target import Answer, Measure, check_target, prune_to_target
+from edgedistil.prune.vocabulary import Trimmed, trim_model
 from edgedistil.recipe.schema import Prune, Recipe
 
 _BATCH = 32
@@ -39,7 +40,9 @@ class Means:
     measure: Measure | None = None
 
 
-def means_of(build: Build, prune: Prune, table: LatencyTable | None, progress: Progress) -> Means:
+def means_of(
+    build: Build, prune: Prune, table: LatencyTable | None, progress: Progress, trimmed: Trimmed | None = None
+) -> Means:
     """Returns the costs and the measurement of a recipe's budget.
 
     Args:
@@ -47,12 +50,18 @@ def means_of(build: Build, prune: Prune, table: LatencyTable | None, progress: P
         prune: Its section.
         table: Of the recipe's device, for a budget of latency.
         progress: Where measurements report.
+        trimmed: The word pieces that will ship, for a budget of size; None for all.
     """
     if prune.size_mb is not None:
         lengths = build.recipe.export.sequence_lengths
-        shape = student_shape(build.recipe, build.teacher_config)
+        shape = student_shape(build.recipe, build.start_config)
         setting = Setting(format=prune.format, threads=1, sequence_length=lengths[-1], shape=shape)
-        return Means(FileSize(prune.format), lambda models: file_megabytes(setting, models, lengths))
+
+        def sizes(models: Sequence[EdgeBertHeadModel]) -> list[float]:
+            shipped = [trim_model(model, trimmed) for model in models] if trimmed else models
+            return file_megabytes(setting, shipped, lengths)
+
+        return Means(FileSize(prune.format, pieces=len(trimmed.kept) if trimmed else None), sizes)
     if table is None:
         return Means()
     return Means(Latency(table), measurer(build.place.device, build.place.setting, progress))
@@ -83,13 +92,14 @@ def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> Pr
     )
 
 
-def refuse_impossible(build: Build, prune: Prune, table: LatencyTable | None) -> None:
+def refuse_impossible(build: Build, prune: Prune, table: LatencyTable | None, pieces: int | None = None) -> None:
     """Refuses targets that no pruning reaches, from the student's sizes alone.
 
     Args:
         build: The recipe.
         prune: Its section.
         table: Of the recipe's device, for a budget of latency.
+        pieces: Word pieces that will ship, for a budget of size; None for all.
 
     Raises:
         UsageError: When one is impossible; the line names the nearest that is not.
@@ -100,7 +110,7 @@ def refuse_impossible(build: Build, prune: Prune, table: LatencyTable | None) ->
             where="prune.latency_ms",
             cure="ask for prune.speedup, which is then counted in instructions",
         )
-    costs = Latency(table) if table else FileSize(prune.format)
+    costs = Latency(table) if table else FileSize(prune.format, pieces=pieces)
     targets: list[float | None] = [*prune.targets] if prune.targets else [None]
     for target in targets:
         try:
@@ -114,8 +124,8 @@ def student_config(build: Build) -> EdgeBertConfig:
     """Returns the configuration of a recipe's student before pruning, as far as sizes go."""
     recipe = build.recipe
     head = head_of(recipe, build.teacher.folder)
-    config = config_from(build.teacher_config, str(build.teacher.folder), None, head.name, head.problem)
-    shape = student_shape(recipe, build.teacher_config)
+    config = config_from(build.start_config, str(build.teacher.folder), None, head.name, head.problem)
+    shape = student_shape(recipe, build.start_config)
     config.hidden_size, config.head_size, config.type_vocab_size = shape.hidden_size, shape.head_size, 0
     config.heads, config.ffn = [shape.heads] * shape.layers, [shape.ffn] * shape.layers
     config.joined_layers = recipe.joined_layers

@@ -12,6 +12,7 @@ from edgedistil.pipeline.plan import Plan, plan_recipe
 from edgedistil.pipeline.processes import is_main
 from edgedistil.pipeline.publish import Published, publish, publish_encoder
 from edgedistil.pipeline.stages.latency_table import NAME as LATENCY_TABLE
+from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
 from edgedistil.progress import Progress
 
 
@@ -55,7 +56,7 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
             progress.say(f"{head}: done in {human_time(done.seconds)}{_score(done)}")
             if "answer" in done.summary:
                 progress.say(f"  {done.summary['answer']['line']}")
-        if stage.name == LATENCY_TABLE:
+        if stage.name in (LATENCY_TABLE, VOCABULARY):
             check_budget(plan.build)
     published = None
     if "export" in finished and is_main():

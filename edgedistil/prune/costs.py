@@ -74,11 +74,13 @@ class FileSize:
         format: Key of the bundle's formats.
         overhead: Bytes of graph and of everything else that pruning leaves; what a measured file tells.
         unit: `MB`.
+        pieces: Word pieces that the file will have, where the vocabulary is trimmed; None for the model's own.
     """
 
     format: str
     overhead: float = 0.0
     unit: str = "MB"
+    pieces: int | None = None
 
     def rest(self, config: EdgeBertConfig) -> float:
         """Returns the size of embeddings, norms, biases and classifier, and the overhead.
@@ -86,9 +88,10 @@ class FileSize:
         Biases and norms stay in fp32 in every file. A TFLite file quantises a vocabulary row by row.
         """
         counts = count_parameters(config)
-        words = config.vocab_size * config.hidden_size
-        others = counts.embeddings - words + counts.classifier
-        channels = config.vocab_size if self.format == "tflite-int8" else 0
+        pieces = config.vocab_size if self.pieces is None else self.pieces
+        words = pieces * config.hidden_size
+        others = counts.embeddings - config.vocab_size * config.hidden_size + counts.classifier
+        channels = pieces if self.format == "tflite-int8" else 0
         channels += 2 * config.hidden_size * config.num_hidden_layers
         size = words * _BYTES[self.format] + channels * _CHANNEL_BYTES.get(self.format, 0.0)
         size += others * _BYTES[self.format]

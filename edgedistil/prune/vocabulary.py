@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
@@ -22,6 +26,9 @@ from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.tokeniser import read_tokeniser
 
 _BATCH = 1000
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Places that BERT's vocabulary keeps free; their brackets are split off before any piece is looked for.
+_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def _count(tokeniser: Tokenizer, batch: Sequence[str], counts: Counter[int]) -> 
 
 def choose_pieces(
     folder: Path,
-    task_texts: Iterable[str],
+    task_pieces: Iterable[int],
     general_texts: Iterable[str] = (),
     *,
     general_at_least: int = 1,
@@ -90,7 +97,7 @@ def choose_pieces(
 
     Args:
         folder: Holds `tokenizer.json`.
-        task_texts: Text of the task; every piece it uses stays.
+        task_pieces: Ids of the pieces that the task's text uses; all of them stay.
         general_texts: Text of any kind, or words of a frequency list.
         general_at_least: How often a piece must occur in general text to stay.
 
@@ -99,29 +106,35 @@ def choose_pieces(
     """
     fields, tokeniser = read_word_pieces(folder), read_tokeniser(folder)
     vocabulary: dict[str, int] = fields["model"]["vocab"]
-    kept = set(count_pieces(tokeniser, task_texts))
+    kept = {int(piece) for piece in task_pieces}
     general = count_pieces(tokeniser, general_texts)
     kept |= {piece for piece, count in general.items() if count >= general_at_least}
     kept |= {vocabulary[piece] for piece in letters_of(fields)}
     kept |= {token["id"] for token in fields.get("added_tokens", [])}
-    unknown = fields["model"].get("unk_token")
-    if unknown in vocabulary:
-        kept.add(vocabulary[unknown])
+    kept |= {vocabulary[piece] for piece in (*_SPECIAL, fields["model"].get("unk_token")) if piece in vocabulary}
     return Trimmed(tuple(sorted(kept)), len(vocabulary))
 
 
 def letters_of(fields: dict[str, Any]) -> list[str]:
-    """Returns the pieces of a single character, alone and as a continuation, of a parsed `tokenizer.json`."""
+    """Returns the pieces that every word can be split into at worst, of a parsed `tokenizer.json`.
+
+    They are the single characters, alone and as a continuation, and each piece with a character that has none.
+    """
     prefix = fields["model"].get("continuing_subword_prefix", "##")
-    return [
-        piece
-        for piece in fields["model"]["vocab"]
-        if len(piece) == 1 or (piece.startswith(prefix) and len(piece) == len(prefix) + 1)
-    ]
+
+    def characters(piece: str) -> list[str]:
+        if piece.startswith(prefix) and len(piece) > len(prefix):
+            return [prefix + character for character in piece[len(prefix) :]]
+        return [piece[0], *(prefix + character for character in piece[1:])] if piece else []
+
+    vocabulary = fields["model"]["vocab"]
+    special = {*_SPECIAL, *(token["content"] for token in fields.get("added_tokens", []))}
+    split = {piece: characters(piece) for piece in vocabulary if piece not in special and not _UNUSED.fullmatch(piece)}
+    return [piece for piece, parts in split.items() if len(parts) == 1 or not all(part in vocabulary for part in parts)]
 
 
 def trim_tokeniser(folder: Path, trimmed: Trimmed, target: Path) -> None:
-    """Writes a tokeniser with only some pieces: `tokenizer.json`, and `vocab.txt` in the same order.
+    """Writes a tokeniser with only some pieces: `tokenizer.json`, `vocab.txt` in the same order, settings beside them.
 
     Args:
         folder: Holds the whole one.
@@ -147,6 +160,21 @@ def trim_tokeniser(folder: Path, trimmed: Trimmed, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "tokenizer.json").write_text(json.dumps(fields, ensure_ascii=False, indent=2), encoding="utf-8")
     (target / "vocab.txt").write_text("\n".join(fields["model"]["vocab"]) + "\n", encoding="utf-8")
+    _copy_settings(folder, new_ids, target)
+
+
+def _copy_settings(folder: Path, new_ids: dict[int, int], target: Path) -> None:
+    """Copies what Hugging Face reads beside the tokeniser, special tokens by their new ids."""
+    names = folder / "special_tokens_map.json"
+    if names.is_file():
+        shutil.copyfile(names, target / names.name)
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        fields = json.loads(settings.read_text(encoding="utf-8"))
+        tokens = fields.get("added_tokens_decoder")
+        if tokens:
+            fields["added_tokens_decoder"] = {str(new_ids[int(old)]): token for old, token in tokens.items()}
+        (target / settings.name).write_text(json.dumps(fields, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _refuse_lost(fields: dict[str, Any], vocabulary: dict[str, int], kept: set[int], where: str) -> None:
@@ -197,7 +225,7 @@ def trim_model(model: EdgeBertForSequenceClassification, trimmed: Trimmed) -> Ed
     weights = dict(model.state_dict())
     index = torch.tensor(trimmed.kept)
     for name, value in weights.items():
-        if name == "encoder.embeddings.word.weight" or (value.ndim and value.shape[0] == model.config.vocab_size):
+        if name == "encoder.embeddings.word.weight":
             weights[name] = value.index_select(0, index.to(value.device))
     with torch.random.fork_rng(devices=[]):
         made = type(model)(config)
@@ -205,13 +233,19 @@ def trim_model(model: EdgeBertForSequenceClassification, trimmed: Trimmed) -> Ed
     return made.to(next(model.parameters())).train(model.training)
 
 
-def unknown_rate(folder: Path, texts: Iterable[str]) -> float:
-    """Returns the share of a text's pieces that are [UNK]; 0 without text.
+def unknown_share(folder: Path, pieces: npt.NDArray[np.int32]) -> float:
+    """Returns the share of a text's pieces that are [UNK], other special tokens left out; 0 without text.
+
+    Args:
+        folder: Holds `tokenizer.json`.
+        pieces: Ids, [tokens]; may be a memory map.
 
     Raises:
         UsageError: When the tokeniser is not WordPiece.
     """
-    fields, tokeniser = read_word_pieces(folder), read_tokeniser(folder)
-    counts = count_pieces(tokeniser, texts)
+    fields = read_word_pieces(folder)
     unknown = fields["model"]["vocab"].get(fields["model"].get("unk_token"))
-    return counts[unknown] / max(sum(counts.values()), 1)
+    special = [token["id"] for token in fields.get("added_tokens", []) if token["id"] != unknown]
+    counts = np.bincount(pieces, minlength=len(fields["model"]["vocab"]))
+    counts[special] = 0
+    return 0.0 if unknown is None else float(counts[unknown] / max(counts.sum(), 1))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgedistil.recipe.distilling import Distil
 from edgedistil.recipe.section import Section, Share
@@ -13,6 +14,9 @@ from edgedistil.recipe.training import FineTune
 
 BUDGETS = ("parameters", "macs", "latency_ms", "speedup", "size_mb", "targets")
 """The keys of `prune` that name how much may stay: one of them."""
+
+SCORES = ("fisher", "fisher_block", "group_lasso", "magnitude", "obs")
+"""The names of the scores in `edgedistil.prune.scores`, which this side of the wall cannot ask."""
 
 
 class GroupLassoTraining(FineTune):
@@ -25,8 +29,22 @@ class GroupLassoTraining(FineTune):
     """Steps between two updates of the groups' weights, 1 / (squared norm + epsilon)."""
 
 
+class Vocabulary(Section):
+    """Which word pieces stay: those of the task's training text, every single letter, and those of general text."""
+
+    text: str | None = None
+    """File of general plain text whose pieces stay too: .txt, .jsonl(.gz), .tsv, .csv or .parquet. Left out, only the
+    training rows' text counts, with that of `distil.unlabelled`."""
+    column: str = "text"
+    """Key or column of that file which holds the text."""
+    limit: int | None = Field(default=None, gt=0)
+    """Use only the first so many of its texts."""
+    at_least: int = Field(default=1, ge=1)
+    """How often a piece must occur in general text to stay."""
+
+
 class Prune(Section):
-    """What is removed, under which budget. Name one budget."""
+    """What is removed, under which budget. Name one budget, `vocabulary`, or both."""
 
     LATER: ClassVar[tuple[str, ...]] = (
         "latency_ms",
@@ -39,6 +57,7 @@ class Prune(Section):
         "rearrange",
         "rescale",
         "lasso",
+        "vocabulary",
     )
 
     parameters: Share | None = None
@@ -56,9 +75,10 @@ class Prune(Section):
     to the last. They rise."""
     format: FormatName = "tflite-int8"
     """The file that latency, speedup and size are of."""
-    score: str = "obs"
-    """How blocks are scored: `obs` (ZipLM's structured step on layer-wise Gram matrices), `fisher` (Kwon et al.),
-    `group_lasso` (Li et al.: a short training under reweighted group lasso) or `magnitude`."""
+    score: str = Field(default="obs", json_schema_extra={"enum": list(SCORES)})
+    """How blocks are scored: `obs` (ZipLM's structured step on layer-wise Gram matrices), `fisher` (Kwon et al.: blocks
+    by themselves), `fisher_block` (blocks of a layer together), `group_lasso` (Li et al.: a short training under
+    reweighted group lasso) or `magnitude`."""
     block: int = Field(default=32, ge=1, le=1024)
     """FFN neurons a block: the tile that the target's kernels work in (16 or 32)."""
     regroup: bool = False
@@ -75,22 +95,37 @@ class Prune(Section):
     """Training examples that the Gram matrices are made of."""
     recover: Distil | None = Distil(epochs=2.0)
     """Distillation after the removal; `null` leaves it out."""
+    vocabulary: Vocabulary | None = None
+    """Drop the word pieces that the task never uses, with their embeddings; `{}` for the defaults."""
+
+    @field_validator("score")
+    @classmethod
+    def _known_score(cls, value: str) -> str:
+        if value not in SCORES:
+            (nearest,) = get_close_matches(value, SCORES, n=1, cutoff=0.0)
+            raise ValueError(f"name a block score such as '{nearest}' (there are {', '.join(SCORES)})")
+        return value
 
     @model_validator(mode="after")
     def _one_budget(self) -> Prune:
         named = [name for name in BUDGETS if getattr(self, name) is not None]
-        if len(named) != 1:
+        if len(named) != 1 and (named or self.vocabulary is None):
             raise ValueError(
                 "name one budget: 'parameters' or 'macs', a share above 0 and up to 1; "
-                "'latency_ms', 'speedup' or 'size_mb'; or 'targets', a list of speedups"
+                "'latency_ms', 'speedup' or 'size_mb'; or 'targets', a list of speedups (or 'vocabulary' alone)"
             )
         if self.targets is not None and list(self.targets) != sorted(set(self.targets)):
             raise ValueError("targets must rise, such as [1.5, 2, 3]")
         return self
 
     @property
+    def has_budget(self) -> bool:
+        """Returns whether heads and FFN blocks are removed at all, not only word pieces."""
+        return any(getattr(self, name) is not None for name in BUDGETS)
+
+    @property
     def budget(self) -> tuple[Literal["parameters", "macs", "latency_ms", "speedup", "size_mb"], float]:
-        """Returns the kind of budget and its amount; of `targets`, the last speedup."""
+        """Returns the kind of budget and its amount; of `targets`, the last speedup. Only where it has one."""
         if self.targets is not None:
             return "speedup", self.targets[-1]
         if self.parameters is not None:

@@ -10,16 +10,18 @@ from edgedistil.errors import UsageError
 from edgedistil.recipe.data import Data
 from edgedistil.recipe.distilling import Distil, DistilStage, LayerMap, Losses, StageLosses
 from edgedistil.recipe.general import General, GeneralLosses, GeneralText
-from edgedistil.recipe.pruning import GroupLassoTraining, Prune
+from edgedistil.recipe.pruning import GroupLassoTraining, Prune, Vocabulary
+from edgedistil.recipe.quantising import Quantise
 from edgedistil.recipe.section import Section, Share
 from edgedistil.recipe.shipping import ALL_FORMATS, Bench, Export, FormatName, Gate
-from edgedistil.recipe.teaching import Student, Teacher
+from edgedistil.recipe.teaching import Checkpoint, Student, Teacher
 from edgedistil.recipe.training import FineTune
 from edgedistil.recipe.weights import Ramp, Weight, peak_weight, weight_at
 
 __all__ = [
     "ALL_FORMATS",
     "Bench",
+    "Checkpoint",
     "Data",
     "Distil",
     "DistilStage",
@@ -34,6 +36,7 @@ __all__ = [
     "LayerMap",
     "Losses",
     "Prune",
+    "Quantise",
     "Ramp",
     "Recipe",
     "Section",
@@ -41,6 +44,7 @@ __all__ = [
     "StageLosses",
     "Student",
     "Teacher",
+    "Vocabulary",
     "Weight",
     "json_schema",
     "peak_weight",
@@ -71,6 +75,7 @@ class Recipe(Section):
     """Distil the student over plain text first: a better start, or all there is where no task data exists."""
     distil: Distil = Distil()
     prune: Prune | None = None
+    quantise: Quantise | None = None
     export: Export = Export()
     bench: Bench = Bench()
     gate: Gate = Gate()

@@ -9,6 +9,21 @@ from pydantic import Field, model_validator
 from edgedistil.recipe.section import Section
 
 FormatName = Literal["onnx-fp32", "onnx-int8", "tflite-fp32", "tflite-int8"]
+"""The formats that are made unless a recipe says otherwise, and that budgets of latency and size may be of."""
+
+ExportName = Literal[
+    "onnx-fp32",
+    "onnx-fp16",
+    "onnx-int8",
+    "onnx-int8-static",
+    "onnx-int4",
+    "tflite-fp32",
+    "tflite-int8",
+    "tflite-int8-static",
+    "tflite-int16-static",
+    "tflite-int4",
+]
+"""Every format that can be made."""
 
 ALL_FORMATS: tuple[FormatName, ...] = ("onnx-fp32", "onnx-int8", "tflite-fp32", "tflite-int8")
 
@@ -16,8 +31,8 @@ ALL_FORMATS: tuple[FormatName, ...] = ("onnx-fp32", "onnx-int8", "tflite-fp32", 
 class Export(Section):
     """What files are made."""
 
-    formats: list[FormatName] = Field(default=list(ALL_FORMATS), min_length=1)
-    """Any of onnx-fp32, onnx-int8, tflite-fp32, tflite-int8."""
+    formats: list[ExportName] = Field(default=list(ALL_FORMATS), min_length=1)
+    """Any of those that `edgedistil schemes` lists."""
     sequence_lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 64, 128], min_length=1)
     """Lengths in tokens: one signature each in a TFLite file, whose shapes are static."""
 

@@ -13,6 +13,7 @@ from bench_files import case_of, make_onnx
 
 from edgedistil.bench.measurement import speedup
 from edgedistil.bench.process import WorkerProcess
+from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
@@ -267,3 +268,20 @@ def test_no_worker_outlives_an_interrupted_bench(own, number: signal.Signals, tm
         process.send_signal(number)
     process.wait(10)
     assert wait_gone(workers)
+
+
+def test_a_case_may_be_scored_on_the_same_texts_in_its_own_ids(
+    onnx_file: Path, evaluation_file: Path, tmp_path: Path, quick: BenchSettings
+) -> None:
+    """Ids one higher are another vocabulary's; the file that is asked in them gives other answers."""
+    rows = EvaluationSet.load(evaluation_file)
+    EvaluationSet(rows.input_ids - 1, rows.offsets, rows.labels, rows.ids).save(tmp_path / "own.npz")
+    cases = [
+        case_of(onnx_file, "usual"),
+        case_of(onnx_file, "own ids", examples=Examples(tmp_path / "own.npz")),
+    ]
+    by_name = {made.name: made for made in run_bench(cases, Examples(evaluation_file), quick).complete()}
+    assert by_name["usual"].accuracy is not None
+    assert by_name["usual"].accuracy.value > 0.8
+    assert by_name["own ids"].accuracy is not None
+    assert by_name["own ids"].accuracy.value < 0.2

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import write_workspace
+from tiny import write_teacher, write_workspace
 
 from edgedistil.errors import UsageError
 from edgedistil.pipeline.cache import StageCache
@@ -134,3 +134,20 @@ def test_matrix_speed_is_a_processors():
 )
 def test_times_read_as_a_person_says_them(seconds: float, words: str):
     assert human_time(seconds) == words
+
+
+def test_a_student_may_start_as_another_checkpoint(recipe: Path, tmp_path: Path):
+    write_teacher(tmp_path / "start", layers=3, hidden=32)
+    start = f"student.start.model={tmp_path / 'start'}"
+    assert changed(recipe, start) == {"distil", "prune", "recover", "reference-student", "export", "bench"}
+    write_teacher(tmp_path / "short", layers=1)
+    with pytest.raises(UsageError, match="start has 1; choose 1 to 1"):
+        keys(recipe, f"student.start.model={tmp_path / 'short'}", "student.layers=2")
+
+
+def test_a_start_of_another_vocabulary_is_refused(recipe: Path, tmp_path: Path):
+    folder = write_teacher(tmp_path / "start")
+    named = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    (folder / "tokenizer.json").write_text(named.replace('"wonderful"', '"splendid"'), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"its vocabulary is not the teacher's.*start with the teacher's tokeniser"):
+        keys(recipe, f"student.start.model={folder}")

@@ -146,9 +146,9 @@ def test_a_size_is_that_of_the_file(recipe: Path) -> None:
     ("unit", "budget", "asked", "words"),
     [
         ("ms", "latency_ms", 2.0, "; ONNX int8 as shipped: 2.1 ms (+5.0 %)"),
-        ("ms", "speedup", 2.0, "; ONNX int8 as shipped: 2.1 ms"),
+        ("ms", "speedup", 2.0, "; ONNX int8 as shipped: 1.9x (+5.0 %), 2.1 ms"),
         ("MB", "size_mb", 4.0, "; ONNX int8 as shipped: 3 MB (-25.0 %)"),
-        ("instructions", "speedup", 2.0, "; ONNX int8 as shipped: 7e+06 instructions"),
+        ("instructions", "speedup", 2.0, "; ONNX int8 as shipped: 1.9x (+5.0 %), 2.1e+06 instructions"),
     ],
 )
 def test_the_shipped_file_is_held_against_what_was_asked(
@@ -163,12 +163,14 @@ def test_the_shipped_file_is_held_against_what_was_asked(
         .measurements
     )
     shipped = made.model_copy(
-        update={"p50_ms": Interval(value=2.1, low=2.0, high=2.2), "bytes": 3_000_000, "instructions": {"total": 7e6}}
+        update={"p50_ms": Interval(value=2.1, low=2.0, high=2.2), "bytes": 3_000_000, "instructions": {"total": 2.1e6}}
     )
+    slower = {"p50_ms": Interval(value=4.0, low=3.9, high=4.1), "instructions": {"total": 4e6}}
+    student = shipped.model_copy(update={"name": "student, ONNX int8", **slower})
     said = {"budget": budget, "asked": asked, "unit": unit, "line": "asked and answered", "attempts": [{}]}
     done = {"prune": Finished(tmp_path, "prune", "0", 1, 1.0, summary={"answer": said})}
     prune = Prune.model_validate({budget: asked, "format": "onnx-int8"})
-    (answer,) = answers_of(prune, done, [shipped.model_copy(update={"name": "student, ONNX fp32"}), shipped])
+    (answer,) = answers_of(prune, done, [shipped.model_copy(update={"name": "student, ONNX fp32"}), student, shipped])
     assert line_of(answer) == f"prune: asked and answered{words}"
     (unmeasured,) = answers_of(prune, done, [])
     assert line_of(unmeasured) == "prune: asked and answered"

@@ -81,3 +81,11 @@ def test_bad_amounts_are_one_line(amount: float, budget: str, line: str) -> None
     with pytest.raises(UsageError) as caught:
         PruneSettings(amount, budget)
     assert line in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["onnx-int8", "tflite-int8", "tflite-fp32"])
+def test_a_trimmed_vocabulary_is_counted_before_it_is_trimmed(name: str) -> None:
+    config, smaller = (
+        EdgeBertConfig(vocab_size=size, hidden_size=24, head_size=6, heads=[4], ffn=[40]) for size in (900, 200)
+    )
+    assert model_cost(FileSize(name, pieces=200), config) == pytest.approx(model_cost(FileSize(name), smaller))

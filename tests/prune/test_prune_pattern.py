@@ -13,6 +13,7 @@ from edgedistil.prune.pattern import (
     Partition,
     PatternResult,
     compressed_bytes,
+    parse_partition,
     pattern_mask,
     sparsity_of,
     with_pattern,
@@ -57,6 +58,7 @@ def test_the_line_says_where_nothing_is_gained() -> None:
     same = PatternResult("onnx-int8", 0.5, 60, 100, 10.0, 10.1)
     assert same.line() == "onnx-int8: 50 % zeros, compressed file 60 % of the dense one's, no gain here (1.01x)"
     assert PatternResult("tflite-int8", 0.5, 60, 100, 5.0, 10.0).line().endswith("2.00x faster")
+    assert PatternResult("tflite-int8", 0.5, 60, 100, 9.0, 10.0, spread=1.2).line().endswith("no gain here (1.11x)")
 
 
 def test_bad_patterns_are_one_line() -> None:
@@ -64,5 +66,8 @@ def test_bad_patterns_are_one_line() -> None:
         Partition(0, 4)
     with pytest.raises(UsageError, match="a block has no 'diagonals'; choose rows or columns"):
         Partition(4, 4, "diagonals")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--block: '64' is no block; give rows and columns, such as 64x32"):
+        parse_partition("64", "rows")
+    assert parse_partition("64x32", "columns") == Partition(64, 32, "columns")
     with pytest.raises(UsageError, match=r"a sparsity of 1.5 is not a share"):
         pattern_mask(torch.ones(4, 4), Partition(2, 2), 1.5)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from edgedistil.prune.scores import score_names
+from edgedistil.recipe.pruning import SCORES
 from edgedistil.recipe.schema import Prune
 
 
@@ -49,3 +51,12 @@ def test_the_key_of_an_older_recipe_stays() -> None:
         "calibration_examples",
     }
     assert Prune(speedup=2.0, regroup=True).key({"recover"})["speedup"] == 2.0
+
+
+def test_a_vocabulary_needs_no_budget() -> None:
+    assert not Prune.model_validate({"vocabulary": {}}).has_budget
+    assert Prune.model_validate({"vocabulary": {}, "size_mb": 3}).has_budget
+
+
+def test_recipes_know_every_score() -> None:
+    assert sorted(SCORES) == score_names()

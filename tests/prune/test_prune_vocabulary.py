@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertConfig, EdgeBertForSequenceClassification
-from edgedistil.prune.vocabulary import Trimmed, choose_pieces, trim_model, trim_tokeniser, unknown_rate
+from edgedistil.prune.vocabulary import Trimmed, choose_pieces, trim_model, trim_tokeniser, unknown_share
 from edgedistil.tokeniser import read_tokeniser
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -36,8 +37,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def pieces_of(folder: Path, texts: list[str]) -> list[int]:
+    encodings = read_tokeniser(folder).encode_batch(texts, add_special_tokens=False)
+    return [piece for encoding in encodings for piece in encoding.ids]
+
+
 def small(folder: Path, tmp_path: Path, general: list[str] | None = None, at_least: int = 1) -> tuple[Trimmed, Path]:
-    trimmed = choose_pieces(folder, TASK, general or [], general_at_least=at_least)
+    trimmed = choose_pieces(folder, pieces_of(folder, TASK), general or [], general_at_least=at_least)
     trim_tokeniser(folder, trimmed, tmp_path / "small")
     return trimmed, tmp_path / "small"
 
@@ -78,11 +84,25 @@ def test_general_text_keeps_what_is_frequent(folder: Path, tmp_path: Path) -> No
     assert (target / "vocab.txt").read_text().split("\n")[vocabulary["rain"]] == "rain"
 
 
-def test_the_rate_of_unknown_pieces_is_told(folder: Path, tmp_path: Path) -> None:
+def test_the_share_of_unknown_pieces_is_told(folder: Path, tmp_path: Path) -> None:
     _, target = small(folder, tmp_path)
-    assert unknown_rate(target, ["good film", "warm"]) == 0.0
-    assert unknown_rate(target, ["good film \u00df \u4e2d"]) == pytest.approx(0.5)
-    assert unknown_rate(target, []) == 0.0
+
+    def share(*texts: str) -> float:
+        found = read_tokeniser(target).encode_batch(list(texts))
+        return unknown_share(target, np.array([piece for each in found for piece in each.ids], dtype=np.int32))
+
+    assert share("good film", "bad") == 0.0
+    assert share("good film \u00df \u4e2d") == pytest.approx(0.5)
+    assert share() == 0.0
+
+
+def test_a_letter_known_in_longer_pieces_alone_keeps_them(folder: Path, tmp_path: Path) -> None:
+    fields = json.loads((folder / "tokenizer.json").read_text())
+    fields["model"]["vocab"] |= {"stra\u00dfe": len(PIECES), "street": len(PIECES) + 1}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fields))
+    kept = choose_pieces(tmp_path, []).kept
+    assert len(PIECES) in kept
+    assert len(PIECES) + 1 not in kept
 
 
 @pytest.mark.parametrize("lost", ["q", "##q", "[SEP]"])
@@ -97,11 +117,11 @@ def test_another_kind_of_tokeniser_is_refused(tmp_path: Path) -> None:
 
     Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(UsageError, match="the tokeniser is BPE, only WordPiece can be trimmed"):
-        choose_pieces(tmp_path, TASK)
+        choose_pieces(tmp_path, [])
 
 
 def test_a_model_of_another_vocabulary_is_refused(folder: Path) -> None:
-    trimmed = choose_pieces(folder, TASK)
+    trimmed = choose_pieces(folder, [])
     model = EdgeBertForSequenceClassification(
         EdgeBertConfig(vocab_size=5, hidden_size=24, head_size=6, heads=[1], ffn=[4])
     )

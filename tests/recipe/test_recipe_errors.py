@@ -27,6 +27,14 @@ from small_recipe import BASE, changed, line_of
         (changed(prune={"parameters": 0.5, "macs": 0.5}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
         (changed(prune={}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
         (
+            changed(prune={"parameters": 0.5, "score": "obss"}),
+            "recipe: prune.score: name a block score such as 'obs' (",
+        ),
+        (
+            changed(prune={"vocabulary": {"txt": "a"}}),
+            "recipe: unknown key 'prune.vocabulary.txt'; did you mean 'text'?",
+        ),
+        (
             "name: small\nteacher: {model: t}",
             "recipe: it has neither 'data' (a task's examples) nor 'general' (plain text to learn from)",
         ),
@@ -36,7 +44,7 @@ from small_recipe import BASE, changed, line_of
         (BASE + "number: 3", "recipe: unknown key 'number'; did you mean 'name'?"),
         (changed(data={}), "recipe: data: source 'files' needs the key 'train'"),
         (changed(data={"source": "hub"}), "recipe: data: source 'hub' needs the key 'hub_id'"),
-        (changed(teacher={"model": "pypi:a==1#b"}), "recipe: teacher: a 'pypi:' teacher needs the key 'sha256'"),
+        (changed(teacher={"model": "pypi:a==1#b"}), "recipe: teacher: a 'pypi:' model needs the key 'sha256'"),
         (BASE + "student: {layers: two}", "recipe: student.layers: input should be a valid integer"),
         (BASE + "student: {layers: 2.5}", "recipe: student.layers: input should be a valid integer"),
         (BASE + "student: 3", "recipe: student: input should be a valid dictionary or instance of Student, not 3"),

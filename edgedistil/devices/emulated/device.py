@@ -17,7 +17,7 @@ from edgedistil.bench.instructions import missing as missing_to_count
 from edgedistil.bench.interleave import load_fields
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.process import WorkerProcess
-from edgedistil.bench.scores import Examples, Scorer, Scores
+from edgedistil.bench.scores import Examples, Scorers, Scores
 from edgedistil.bench.session import BenchResult
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bench.thermal import Conditions
@@ -105,13 +105,13 @@ class EmulatedDevice:
         reason = missing_to_count()
         if reason:
             progress.say(f"edgedistil: instructions left out: {reason}")
-        scorer = Scorer(examples) if examples else None
+        scorers = Scorers(examples)
         made: list[Measurement] = []
         failures: dict[str, EdgeDistilError] = {}
         with self._up(progress) as (pi, device), (remote := device.remote()).link:
             remote.link.connect()
-            visit = _Visit(pi, SshTransport(device.profile, remote), scorer, settings, counts=reason is None)
-            visit.transport.prepare(taken, [scorer.examples.tokens] if scorer else [], progress)
+            visit = _Visit(pi, SshTransport(device.profile, remote), scorers, settings, counts=reason is None)
+            visit.transport.prepare(taken, scorers.files(case.examples for case in taken), progress)
             with progress.bar(f"emulating {pi.board.name}", len(taken)) as bar:
                 for case in taken:
                     bar.describe(f"emulating {case.name}")
@@ -127,9 +127,9 @@ class _Visit:
     """The device while it is up, and what its files are held to."""
 
     def __init__(
-        self, pi: EmulatedPi, transport: SshTransport, scorer: Scorer | None, settings: BenchSettings, *, counts: bool
+        self, pi: EmulatedPi, transport: SshTransport, scorers: Scorers, settings: BenchSettings, *, counts: bool
     ) -> None:
-        self._pi, self.transport, self._scorer, self._settings = pi, transport, scorer, settings
+        self._pi, self.transport, self._scorers, self._settings = pi, transport, scorers, settings
         self._counts = counts
         self._emulator = Emulator(pi.root, pi.board.cpu, pi.board.cpuinfo)
 
@@ -165,18 +165,19 @@ class _Visit:
         )
 
     def _score(self, case: Case, worker: WorkerProcess) -> Scores:
-        if self._scorer is None:
+        scorer = self._scorers.of(case.examples)
+        if scorer is None:
             return Scores()
-        place = self.transport.place(self._scorer.examples.tokens)
+        place = self.transport.place(scorer.examples.tokens)
         answer = worker.ask("evaluate", path=place, batch=self._settings.evaluation_batch)
-        return self._scorer.score(answer, f"{case.name} ({case.path})")
+        return scorer.score(answer, f"{case.name} ({case.path})")
 
     def _count(self, case: Case) -> dict[str, int]:
         length, seed = case.sequence_length, self._settings.seed
-        if self._scorer is None:
+        if self._scorers.usual is None:
             ids = np.random.default_rng(seed).integers(1, _SMALLEST_VOCABULARY, size=length).tolist()
         else:
-            ids = self._scorer.tokens.packed(length, 1, seed)[0].tolist()
+            ids = self._scorers.usual.tokens.packed(length, 1, seed)[0].tolist()
         counted = count_case(case, ids, self._emulator, cache_folder(), timeout_seconds=self._settings.timeout_seconds)
         return counted.instructions
 

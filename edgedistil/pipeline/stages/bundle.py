@@ -6,31 +6,49 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgedistil.hashing import hash_file
+from edgedistil.pipeline.quantising import check_formats, static_parameters
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.pipeline.stages.distil import distil_stage
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
+from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
+from edgedistil.recipe.schema import FormatName
 
 VERSION = 3
 _SECONDS_A_FORMAT = 12.0
 
 
 def bundle_stage(build: Build) -> Stage:
-    """Returns the stage that writes the `bundle/` that is shipped."""
+    """Returns the stage that writes the `bundle/` that is shipped.
+
+    Raises:
+        UsageError: When the bench's device cannot run a format that the recipe asks for.
+    """
+    check_formats(build)
     return _stage(build, "export", final_model_stage(build), build.recipe.export.formats)
 
 
 def reference_stage(build: Build, which: str) -> Stage:
     """Returns the stage that writes the teacher's or the student's own bundle, as ONNX fp32.
 
+    A student that is to become so many times faster is also made in the format that this is said of.
+
     Args:
         build: The recipe.
         which: `teacher` or `student`.
     """
     model = teacher_stage(build) if which == "teacher" else distil_stage(build)
-    return _stage(build, f"reference-{which}", model, ["onnx-fp32"])
+    return _stage(build, f"reference-{which}", model, reference_formats(build, which))
+
+
+def reference_formats(build: Build, which: str) -> list[FormatName]:
+    """Returns the formats in which the teacher or the student is measured beside what ships."""
+    prune = build.recipe.prune
+    if which == "student" and prune and (prune.speedup or prune.targets) and prune.format != "onnx-fp32":
+        return ["onnx-fp32", prune.format]
+    return ["onnx-fp32"]
 
 
 def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
@@ -53,8 +71,9 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "name": recipe.name,
             "licences": [recipe.examples.licence, recipe.teacher.licence],
             "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
+            **static_parameters(build, formats),
         },
-        inputs={"data": data_stage(build), "model": model},
+        inputs={"data": shipped_data_stage(build) if name == "export" else data_stage(build), "model": model},
         work=work,
         fingerprints={"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
         effort=Effort(seconds=_SECONDS_A_FORMAT * len(formats)),

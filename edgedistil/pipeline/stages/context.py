@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources import Source, open_source
+from edgedistil.errors import UsageError
 from edgedistil.pipeline.cache import StageCache
-from edgedistil.pipeline.teacher_source import TeacherSource, open_teacher_source
+from edgedistil.pipeline.checkpoint_source import CheckpointSource, open_source_of
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Distil, FineTune, Recipe
 from edgedistil.tasks import get_task
+from edgedistil.tokeniser import read_tokeniser
 
 if TYPE_CHECKING:
     from edgedistil.pipeline.latency_tables import Place
@@ -36,9 +39,28 @@ class Build:
     cache: StageCache
 
     @cached_property
-    def teacher(self) -> TeacherSource:
+    def teacher(self) -> CheckpointSource:
         """Returns the teacher's checkpoint, fetched when it is not on this machine."""
-        return open_teacher_source(self.recipe.teacher, self.workspace, self.cache.downloads)
+        return open_source_of(self.recipe.teacher, self.workspace, self.cache.downloads, "teacher")
+
+    @cached_property
+    def start(self) -> CheckpointSource | None:
+        """Returns the checkpoint that the student starts as, if that is not the teacher.
+
+        Raises:
+            UsageError: When its tokeniser knows other word pieces than the teacher's.
+        """
+        if self.recipe.student.start is None:
+            return None
+        found = open_source_of(self.recipe.student.start, self.workspace, self.cache.downloads, "student.start")
+        pieces = [read_tokeniser(folder).get_vocab() for folder in (found.folder, self.teacher.folder)]
+        if pieces[0] != pieces[1]:
+            raise UsageError(
+                "its vocabulary is not the teacher's",
+                where=str(found.folder),
+                cure="name a student.start with the teacher's tokeniser, or leave it out",
+            )
+        return found
 
     @cached_property
     def source(self) -> Source:
@@ -48,13 +70,17 @@ class Build:
     @cached_property
     def teacher_config(self) -> dict[str, Any]:
         """Returns the teacher's `config.json`."""
-        config: dict[str, Any] = json.loads((self.teacher.folder / "config.json").read_text(encoding="utf-8"))
-        return config
+        return _config(self.teacher)
+
+    @cached_property
+    def start_config(self) -> dict[str, Any]:
+        """Returns the `config.json` of what the student starts as, whose widths it takes."""
+        return _config(self.start) if self.start else self.teacher_config
 
     @property
     def teacher_layers(self) -> int:
         """Returns the teacher's number of layers."""
-        return int(self.teacher_config.get("num_hidden_layers") or self.teacher_config["n_layers"])
+        return layers_of(self.teacher_config)
 
     @property
     def hidden_size(self) -> int:
@@ -90,3 +116,18 @@ class Build:
         epochs = settings.all_epochs if isinstance(settings, Distil) else settings.epochs
         scores = max(1.0, epochs * settings.evaluations_per_epoch)
         return 3 * epochs * self.forward(layers, self.tokens()) + scores * self.forward(layers, self.tokens("dev"))
+
+
+def layers_of(config: Mapping[str, Any]) -> int:
+    """Returns a checkpoint's number of layers."""
+    return int(config.get("num_hidden_layers") or config["n_layers"])
+
+
+def _config(source: CheckpointSource) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def start_fingerprint(build: Build) -> dict[str, str]:
+    """Returns what a student's key says of the checkpoint that it starts as; nothing where that is the teacher."""
+    return {"start": build.start.fingerprint} if build.start else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
-from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.context import Build, start_fingerprint
 from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.pipeline.stages.general import general_stage
 from edgedistil.pipeline.stages.targets import targets_stage
@@ -23,13 +23,12 @@ def distil_stage(build: Build) -> Stage:
     recipe = build.recipe
 
     def work(context: StageContext) -> dict[str, Any]:
-        from edgedistil.distil.student import make_student
         from edgedistil.models import load_model, save_model
-        from edgedistil.pipeline.general import student_shape
+        from edgedistil.pipeline.starting import first_student
         from edgedistil.pipeline.training import follow, load_splits, scores
 
         splits = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled"))
-        student = make_student(load_model(context.inputs["teacher"] / "model"), **student_shape(build))
+        student = first_student(build, load_model(context.inputs["teacher"] / "model"))
         if "general" in context.inputs:
             student.encoder.load_state_dict(load_model(context.inputs["general"] / "model").encoder.state_dict())
         summary = follow(student, splits, recipe.distil, build, context, "distilling")
@@ -41,7 +40,7 @@ def distil_stage(build: Build) -> Stage:
         name="distil",
         version=VERSION,
         parameters={
-            "student": recipe.student.key(),
+            "student": recipe.student.key({"start"}),
             "distil": recipe.distil.key(NOT_TRAINED_ON),
             "seed": recipe.seed,
         },
@@ -54,5 +53,6 @@ def distil_stage(build: Build) -> Stage:
         },
         work=work,
         together=True,
+        fingerprints=start_fingerprint(build),
         effort=Effort(build.training(recipe.student.layers, recipe.distil)),
     )

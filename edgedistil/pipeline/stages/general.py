@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
-from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.context import Build, start_fingerprint
 from edgedistil.pipeline.stages.text import text_stage
 from edgedistil.recipe.schema import GeneralText
 
@@ -36,14 +36,14 @@ def general_stage(build: Build) -> Stage:
         name="general",
         version=VERSION,
         parameters={
-            "student": recipe.student.key(),
+            "student": recipe.student.key({"start"}),
             "general": settings.key(_NOT_TRAINED_ON),
             "seed": recipe.seed,
         },
         inputs={"text": text_stage(build)},
         work=work,
         together=True,
-        fingerprints={"checkpoint": build.teacher.fingerprint},
+        fingerprints={"checkpoint": build.teacher.fingerprint, **start_fingerprint(build)},
         effort=Effort(_operations(build, settings)),
     )
 

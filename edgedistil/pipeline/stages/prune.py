@@ -1,6 +1,7 @@
 """prune: blocks scored, chosen under the budget and removed. recover: the rest distilled once more.
 
-With several `targets` each is such a pair of stages, made from the pair before it; the last one ships.
+With several `targets` each is such a pair of stages, made from the pair before it; the last one ships. A vocabulary is
+trimmed after them, so that every training reads the ids that its teacher's outputs belong to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from edgedistil.pipeline.stages.latency_table import FILE, latency_table_stage
 from edgedistil.pipeline.stages.targets import targets_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 from edgedistil.pipeline.stages.text import unlabelled_stage
+from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
+from edgedistil.pipeline.stages.vocabulary import trim_stage, vocabulary_stage
 from edgedistil.recipe.schema import Prune
 
 VERSION = 1
@@ -44,6 +47,7 @@ def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
         from edgedistil.models import load_model, save_model
         from edgedistil.pipeline.pruning import calibration_batches, means_of, prune_student, settings_of
         from edgedistil.pipeline.training import load_splits, scores
+        from edgedistil.pipeline.vocabulary import read_trimmed
 
         splits, given = load_splits(context.inputs["data"], recipe.task), context.inputs
         table = read_table(given["latency-table"] / FILE) if "latency-table" in given else None
@@ -51,7 +55,9 @@ def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
             load_model(given["distil"] / "model"),
             calibration_batches(splits.sets["train"], prune.calibration_examples, recipe.seed),
             settings_of(prune, recipe, target),
-            means_of(build, prune, table, context.progress),
+            means_of(
+                build, prune, table, context.progress, read_trimmed(given[VOCABULARY]) if VOCABULARY in given else None
+            ),
             context.progress,
             load_model(given["whole"] / "model") if "whole" in given else None,
         )
@@ -116,9 +122,10 @@ def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
 
 
 def final_model_stage(build: Build) -> Stage:
-    """Returns the stage whose `model/` is shipped: the recovered, the pruned or the plain student."""
+    """Returns the stage whose `model/` is shipped: the recovered, the pruned or the plain student, perhaps trimmed."""
     prune = build.recipe.prune
-    return distil_stage(build) if prune is None else _member(build, prune, -1)
+    model = _member(build, prune, -1) if prune and prune.has_budget else distil_stage(build)
+    return trim_stage(build, prune.vocabulary, model) if prune and prune.vocabulary else model
 
 
 def _member(build: Build, prune: Prune, member: int) -> Stage:
@@ -132,7 +139,7 @@ def _name(verb: str, prune: Prune, member: int) -> str:
 def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, Any]:
     """Returns what of the recipe decides the result; the other targets of a family do not."""
     bench, export = build.recipe.bench, build.recipe.export
-    found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso"})}
+    found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso", "vocabulary"})}
     if target is not None:
         found["target"] = target
     if prune.macs is not None:
@@ -152,4 +159,6 @@ def _inputs(build: Build, prune: Prune, member: int) -> dict[str, Stage]:
         found["distil"] = lasso_stage(build, prune)
     if needs_table(prune):
         found["latency-table"] = latency_table_stage(build)
+    if prune.size_mb is not None and prune.vocabulary is not None:
+        found[VOCABULARY] = vocabulary_stage(build, prune.vocabulary)
     return found

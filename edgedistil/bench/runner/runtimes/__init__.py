@@ -49,7 +49,13 @@ class Runtime(Protocol):
 
 Factory = Callable[[str, int, Optional[int]], Runtime]
 
-_MODULES = {"onnxruntime": ".onnxruntime", "onnxruntime-cuda": ".onnxruntime_cuda", "litert": ".litert"}
+_MODULES = {
+    "onnxruntime": ".onnxruntime",
+    "onnxruntime-cuda": ".onnxruntime_cuda",
+    "openvino": ".openvino",
+    "openvino-bf16": ".openvino_bf16",
+    "litert": ".litert",
+}
 _FACTORIES: Dict[str, Factory] = {}
 
 

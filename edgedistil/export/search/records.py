@@ -1,0 +1,49 @@
+"""What a search has tried, as records for the report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgedistil.bundle.records import Record
+
+Purpose = Literal["whole", "sensitivity", "fewest"]
+
+
+class Trial(Record):
+    """One file that was built and measured."""
+
+    scheme: str
+    """Its name, such as `static_wi8_ai8`."""
+    purpose: Purpose
+    """The scheme on every layer; on one layer alone, to rank it; or on all but a beginning of the ranking."""
+    kept: tuple[str, ...] = ()
+    """Layers left in higher precision, the most sensitive first; of a sensitivity trial see `alone`."""
+    alone: str | None = None
+    """The one layer that a sensitivity trial quantised."""
+    score: float | None = None
+    """On the whole set; None where only the distance was measured."""
+    drop: float | None = None
+    """The fp32 file's score, in the same runtime, less this one's."""
+    drop_interval: tuple[float, float] | None = None
+    """The drop's paired 95 % interval."""
+    distance: float | None = None
+    """Mean difference of a logit from the fp32 file's, on some rows."""
+    size_bytes: int
+    seconds: float
+    """Building and measuring."""
+    holds: bool = False
+    """Whether the score was measured and its drop is no larger than it may be."""
+
+    def describe(self) -> str:
+        """Returns the scheme and what is left in higher precision, as part of a sentence."""
+        return f"{self.scheme} with {', '.join(self.kept)} in higher precision" if self.kept else self.scheme
+
+
+class SearchLog(Record):
+    """A whole search, in the order of its trials."""
+
+    max_drop: float
+    """Largest drop allowed."""
+    reference: dict[str, float]
+    """The fp32 file's score, by scheme: schemes may be of different runtimes."""
+    trials: tuple[Trial, ...] = ()

@@ -1,0 +1,52 @@
+"""What a student is before its training, where it starts as another checkpoint than its teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import write_teacher, write_workspace
+
+from edgedistil.distil.teacher import open_teacher
+from edgedistil.errors import UsageError
+from edgedistil.pipeline.cache import StageCache
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.starting import first_student
+from edgedistil.recipe.load import Workspace, load_recipe
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_workspace(tmp_path_factory.mktemp("starting"))
+
+
+def student_of(recipe: Path, start: Path, *overrides: str):
+    build = Build(
+        load_recipe(recipe, [f"student.start.model={start}", *overrides]),
+        Workspace.of_recipe(recipe),
+        StageCache(start / "cache"),
+    )
+    teacher = open_teacher(build.teacher.folder, ["negative", "positive"], fine_tuned=False, seed=1)
+    return teacher, first_student(build, teacher)
+
+
+def test_its_layers_are_the_starts_and_its_head_the_teachers(recipe: Path, tmp_path: Path):
+    start = write_teacher(tmp_path / "start", layers=3)
+    source = open_teacher(start, ["negative", "positive"], fine_tuned=False, seed=1)
+    teacher, student = student_of(recipe, start, "student.layers=2")
+    for made, wanted in zip(student.encoder.layers, (source.encoder.layers[0], source.encoder.layers[2]), strict=True):
+        assert torch.equal(made.ffn.up.weight, wanted.ffn.up.weight)
+    assert torch.equal(student.classifier.weight, teacher.classifier.weight)
+
+
+def test_a_start_of_another_width_gives_its_own(recipe: Path, tmp_path: Path):
+    start = write_teacher(tmp_path / "start", layers=2, hidden=32)
+    _, student = student_of(recipe, start)
+    assert student.config.hidden_size == 32
+
+
+def test_a_start_for_shorter_texts_is_refused(recipe: Path, tmp_path: Path):
+    start = write_teacher(tmp_path / "start")
+    with pytest.raises(UsageError, match="takes texts of up to 64 tokens, the recipe's have up to 128"):
+        student_of(recipe, start, "max_length=128", "export.sequence_lengths=[128]")
