@@ -32,7 +32,9 @@ def schemes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("format", "scheme", "weights", "embeddings", "activations", "a scale each", "calibrated", "meant for")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("format", "scheme", "weights", "embeddings", "activations", "a scale each", "calibrated", "meant for"):
+        table.add_column(name, no_wrap=name in ("format", "scheme"))
     for entry in made:
         scheme = entry.scheme
         written = (scheme.weights, scheme.embeddings, scheme.activations, scheme.granularity)

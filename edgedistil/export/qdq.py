@@ -22,6 +22,8 @@ LINEAR = ("MatMul", "Gemm")
 
 Range = tuple[float, float]
 
+_LEAST = float(np.finfo(np.float32).tiny)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -72,10 +74,10 @@ def activation_step(found: Range, kind: str, *, symmetric: bool) -> Step:
         scale, zero = max(-low, high) / 127, 0
     else:
         scale = (high - low) / 255
-        zero = round(-low / scale) - 128 if scale else 0
+        zero = round(-low / scale) - 128 if scale >= _LEAST else 0
     dtype = np.dtype(kind)
     offset = 128 if dtype == np.uint8 else 0
-    return Step(np.asarray(scale or 1.0, dtype=np.float32), np.asarray(zero + offset, dtype=dtype))
+    return Step(np.asarray(scale if scale >= _LEAST else 1.0, dtype=np.float32), np.asarray(zero + offset, dtype=dtype))
 
 
 class QdqGraph:

@@ -6,8 +6,8 @@ TFLite as ours do. With neural-compressor-pt 3.10 and torch 2.13, on a CPU:
 - Static quantisation (`StaticQuantConfig`, PT2E) works on a model that `neural_compressor.torch.export.export` has
   taken; on a plain module it fails (`'...' object has no attribute 'dynamic_shapes'`).
 - Its SmoothQuant does not run: `quantize(model, SmoothQuantConfig(), run_fn=..., example_inputs=...)` ends in
-  `No module named 'intel_extension_for_pytorch'`, which its module imports and which torch 2.13 has none of. Here a model is
-  smoothed by `edgedistil.quantise.smooth` first; what Neural Compressor gets is an ordinary model with multiplications.
+  `No module named 'intel_extension_for_pytorch'`, which its module imports. Here a
+  model is smoothed by `edgedistil.quantise.smooth` first: what Neural Compressor gets is a model with multiplications.
 - What it makes, a graph of `quantized_decomposed` operations, is for torch.compile alone; it writes neither ONNX nor
   TFLite, and has no quantisation of either any more.
 - Its scale of a weight is the greatest absolute value by 127.5, that of both files' writers by 127, so that weights are

@@ -28,6 +28,19 @@ def test_a_bundle_gives_a_case_a_file(bundle: Bundle) -> None:
     assert [case.format for case in cases_of(bundle, 1, 8, ["onnx-int8"])] == ["onnx-int8"]
 
 
+def test_a_file_gives_a_case_a_runtime_that_the_device_has(bundle: Bundle) -> None:
+    cases = cases_of(bundle, 1, 8, opens=["onnxruntime", "openvino", "litert"])
+    assert [(case.name, case.runtime) for case in cases] == [
+        ("ONNX fp32", "onnxruntime"),
+        ("ONNX fp32 in OpenVINO", "openvino"),
+        ("ONNX int8", "onnxruntime"),
+    ]
+    (alone,) = cases_of(bundle, 1, 8, opens=["openvino"])
+    assert alone.name == "ONNX fp32 in OpenVINO"
+    with pytest.raises(UsageError, match="format 'onnx-int8' cannot be benched by itself"):
+        cases_of(bundle, 1, 8, ["onnx-int8"], ["openvino"])
+
+
 @pytest.mark.parametrize(
     ("threads", "length", "formats", "words"),
     [

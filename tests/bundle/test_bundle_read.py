@@ -114,7 +114,7 @@ def test_a_manifest_that_names_such_a_path_is_refused(bundle: Bundle, path: str)
         (lambda values: values.update(labels=[]), "'labels': List should have at least 1 item"),
         (lambda values: values.update(colour="red"), "'colour': Extra inputs are not permitted"),
         (lambda values: values["files"].append(values["files"][0]), "is listed twice in 'files'"),
-        (lambda values: values["files"][0].update(format="onnx-int4"), "did you mean 'onnx-int8'"),
+        (lambda values: values["files"][0].update(format="onnx-int3"), "did you mean 'onnx-int8'"),
         (lambda values: values["files"][0].update(sha256="abc"), "'files.0.sha256': String should match"),
         (lambda values: values["files"][0].update(bytes=-1), "'files.0.bytes': Input should be greater"),
         (lambda values: values["model"].update(heads=[1]), "2 layers need as many entries in 'heads' and 'ffn'"),

@@ -71,8 +71,8 @@ def test_a_file_that_does_not_hold_is_named_and_the_others_are_kept(
 
 def test_an_unknown_format_is_one_line_before_anything_is_made(world, tmp_path: Path):
     with pytest.raises(UsageError) as caught:
-        export(world, ["onnx-fp32", "onnx-int4"], tmp_path)
-    assert caught.value.line() == "export.formats: unknown format 'onnx-int4'; did you mean 'onnx-int8'?"
+        export(world, ["onnx-fp32", "onnx-int3"], tmp_path)
+    assert caught.value.line() == "export.formats: unknown format 'onnx-int3'; did you mean 'onnx-int8'?"
     assert files_in(tmp_path) == set()
 
 

@@ -32,7 +32,7 @@ def test_minmax_reaches_exactly_as_far_as_what_was_seen(world):
     (low, high) = calibrate(world.files["onnx-fp32"], [TENSOR], world.evaluation).ranges[TENSOR]
     norm = world.model.encoder.embeddings.norm
     assert low < 0 < high
-    assert high <= float(norm.weight.abs().max()) * np.sqrt(64) + float(norm.bias.abs().max())
+    assert high <= norm.weight.abs().max().item() * np.sqrt(64) + norm.bias.abs().max().item()
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -56,10 +56,9 @@ def test_a_percentile_leaves_a_lone_value_out():
 def test_entropy_clips_a_lone_value_and_keeps_an_even_spread():
     even = np.full(2048, 100)
     assert entropy_limit(even, 4.0) == 4.0
-    lone = np.zeros(2048, dtype=np.int64)
-    lone[:300] = 10_000
+    lone = (1e6 * np.exp(-np.arange(2048) / 60)).astype(np.int64)
     lone[-1] = 1
-    assert entropy_limit(lone, 4.0) < 2.0
+    assert 0.5 < entropy_limit(lone, 4.0) < 3.0
 
 
 def test_a_calibration_is_kept_and_used_again_for_the_same_file_rows_and_method_alone(
@@ -91,7 +90,7 @@ def test_rows_are_drawn_by_the_seed(world):
 
 
 def test_rows_that_tell_nothing_of_the_task_are_one_line(world, tmp_path: Path):
-    with pytest.raises(UsageError, match="^quantise: calibration has no text; give rows"):
+    with pytest.raises(UsageError, match=r"^quantise: calibration has no text; give rows"):
         check_rows(None)
     with pytest.raises(UsageError, match="every calibration text is empty"):
         check_rows(rows_of([2, 3], [2, 3]))
@@ -100,7 +99,7 @@ def test_rows_that_tell_nothing_of_the_task_are_one_line(world, tmp_path: Path):
         check_rows(values, world.evaluation)
     with pytest.raises(UsageError, match="unknown calibration 'max'; did you mean 'minmax'"):
         calibrate(world.files["onnx-fp32"], [TENSOR], world.evaluation, "max")
-    with pytest.raises(UsageError, match="row 1 cannot be run .*; calibrate on text encoded by the model's own tokeniser"):
+    with pytest.raises(UsageError, match=r"row 1 cannot be run .*; calibrate on text encoded by the model's"):
         calibrate(world.files["onnx-fp32"], [TENSOR], rows_of([2, 60_000, 3]))
     broken = tmp_path / "broken.json"
     broken.write_text("{}")

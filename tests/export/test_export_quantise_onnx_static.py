@@ -59,7 +59,7 @@ def test_weights_are_within_half_a_step_a_channel():
         step = weight_step(weight, 1, bits)
         integers = step.quantise(weight)
         assert np.abs(integers).max() == largest
-        assert np.abs(integers * step.scale - weight).max(axis=0) == pytest.approx(0, abs=step.scale.max() / 2 + 1e-6)
+        assert (np.abs(integers * step.scale - weight).max(axis=0) <= step.scale / 2 + 1e-6).all()
         assert not integers[:, 0].any()
 
 
@@ -76,7 +76,7 @@ def test_every_product_with_weights_but_the_last_runs_in_integers(
     path = tmp_path / "model.onnx"
     quantise_onnx_static(world.files["onnx-fp32"], path, rows=rows, activations=activations)
     nodes = executed(path)
-    # One layer has heads: four products with weights and that of queries and keys; two layers have an FFN, two products.
+    # One layer has heads: four products with weights, and queries with keys; two have an FFN, of two products.
     assert nodes["MatMulIntegerToFloat"] + nodes["MatMulInteger"] + nodes["DynamicQuantizeMatMul"] >= 9
     assert nodes["MatMul"] == 1
 
@@ -95,7 +95,7 @@ def test_seven_bits_and_layers_that_stay(world, rows, tmp_path: Path):
     assert max(np.abs(values).max() for values in weights) == 63
     assert "model.encoder.embeddings.tables.word.weight" in stored
     assert not any("layers.0" in name and name.endswith("_scale") for name in stored)
-    with pytest.raises(UsageError, match="no layer 'layer.9'"):
+    with pytest.raises(UsageError, match=r"no layer 'layer\.9'"):
         quantise_onnx_static(world.files["onnx-fp32"], path, rows=rows, keep=["layer.9"])
 
 
@@ -125,16 +125,16 @@ def test_fp16_and_int4_hold_and_are_smaller(world, tmp_path: Path):
     assert check_parity(tmp_path / "half.onnx", "onnx-fp16", world.reference, world.evaluation).agreement == 1
     quantise_onnx_int4(source, tmp_path / "four.onnx")
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "four.onnx").graph.node)
-    assert nodes["MatMulNBits"] == 8
+    assert nodes["MatMulNBits"] == 9
     session = onnxruntime.InferenceSession(str(tmp_path / "four.onnx"))
     input_ids, mask = world.evaluation.batch([0], int(world.evaluation.lengths[0]))
     (logits,) = session.run(None, {"input_ids": input_ids, "attention_mask": mask})
     assert np.corrcoef(logits[0], world.reference[0])[0, 1] > 0.5
     quantise_onnx_int4(source, tmp_path / "kept.onnx", keep=["layer.1"])
-    assert sum(node.op_type == "MatMulNBits" for node in onnx.load(tmp_path / "kept.onnx").graph.node) == 6
+    assert sum(node.op_type == "MatMulNBits" for node in onnx.load(tmp_path / "kept.onnx").graph.node) == 7
     for make in (convert_onnx_fp16, quantise_onnx_int4, quantise_onnx_static):
         (tmp_path / "junk.onnx").write_bytes(b"no model")
-        with pytest.raises(EdgeDistilError, match=r"junk.onnx: cannot be?"):
+        with pytest.raises(EdgeDistilError, match=r"junk\.onnx: cannot (quantise it|be converted)"):
             make(tmp_path / "junk.onnx", tmp_path / "out.onnx")
 
 

@@ -22,7 +22,7 @@ COARSE = Config(weight_bits=2, outputs=True)
 SETTINGS = Distil(
     epochs=1,
     batch_size=8,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     evaluations_per_epoch=1,
     losses=Losses(soft_targets=1.0, hard_labels=0.0, hidden_states=1.0),
 )

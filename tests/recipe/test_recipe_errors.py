@@ -53,7 +53,7 @@ from small_recipe import BASE, changed, line_of
             changed(data={"train": "a", "labels": [False, True]}),
             "recipe: data.labels.0: input should be a valid string",
         ),
-        (BASE + "export: {formats: [onnx-fp33]}", "recipe: export.formats.0: input should be 'onnx-fp32', 'onnx-int8'"),
+        (BASE + "export: {formats: [onnx-fp33]}", "recipe: export.formats.0: input should be 'onnx-fp32', 'onnx-fp16'"),
         (BASE + "export: {formats: []}", "recipe: export.formats: list should have at least 1 item"),
         (BASE + "export: {sequence_lengths: [64, 32]}", "recipe: export: sequence_lengths must rise"),
         (BASE + "max_length: 256", "recipe: max_length 256 is above the longest TFLite signature (128)"),

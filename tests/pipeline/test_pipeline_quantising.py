@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from tiny import tiny_recipe
+
+from edgedistil.devices.profile import DeviceProfile
+from edgedistil.errors import UsageError
+from edgedistil.pipeline import quantising
+from edgedistil.pipeline.quantising import check_formats, static_parameters
+from edgedistil.recipe.schema import Recipe
+
+
+def build_of(monkeypatch: pytest.MonkeyPatch, profile: object, **changes: object) -> SimpleNamespace:
+    monkeypatch.setattr(quantising, "_profile", lambda _: profile)
+    return SimpleNamespace(recipe=Recipe.model_validate({**tiny_recipe(), **changes}))
+
+
+def local(*runtimes: str) -> DeviceProfile:
+    return DeviceProfile(name="mine", kind="local", runtimes=list(runtimes))
+
+
+def test_a_scheme_that_the_device_cannot_run_is_said_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = {"formats": ["onnx-fp32", "onnx-int8-static"], "sequence_lengths": [32]}
+    check_formats(build_of(monkeypatch, local("openvino"), export=formats))
+    with pytest.raises(UsageError) as caught:
+        check_formats(build_of(monkeypatch, local("litert"), export=formats))
+    assert caught.value.line().startswith(
+        "export.formats: device 'mine' runs no onnxruntime or openvino or openvino-bf16, which onnx-int8-static needs; "
+        "choose one of: tflite-fp32, tflite-int8"
+    )
+    usual = {"formats": ["onnx-int8", "tflite-int8"], "sequence_lengths": [32]}
+    check_formats(build_of(monkeypatch, local("litert"), export=usual))
+
+
+def test_the_device_decides_on_the_integers_unless_the_recipe_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kind(profile: object, machine: str = "x86_64", **asked: object) -> tuple[str, bool]:
+        monkeypatch.setattr(quantising.platform, "machine", lambda: machine)
+        found = static_parameters(build_of(monkeypatch, profile, quantise=asked), ["onnx-int8-static"])["quantise"]
+        return found["activations"], found["reduced_range"]
+
+    pi = SimpleNamespace(kind="ssh", machine="aarch64")
+    assert kind(local("onnxruntime"))[0] == "uint8"
+    assert kind(local("onnxruntime"), "aarch64")[0] == "int8"
+    assert kind(pi) == ("int8", False)
+    assert kind(pi, activations="uint8") == ("uint8", False)
+    assert kind(SimpleNamespace(kind="ssh", machine="x86_64")) == ("uint8", True)
+
+
+def test_a_stage_without_static_files_keeps_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = build_of(monkeypatch, local("onnxruntime"), quantise={"calibration": "minmax"})
+    assert static_parameters(build, ["onnx-fp32", "onnx-int8", "onnx-int4"]) == {}
