@@ -10,6 +10,7 @@ import argparse
 import datetime as dt
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.data.tokens import open_tokens
 from edgedistil.gate.paired import compare_scores
 from edgedistil.gate.statistics import Pairs, tango_lower, tango_upper
+from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.plan import Plan, plan_recipe
 from edgedistil.pipeline.publish import publish
 from edgedistil.recipe.load import Workspace, load_recipe
@@ -70,7 +72,7 @@ def collect(recipe: Path, name: str) -> Path:
             {"name": stage, "seconds": found.seconds, "summary": _short(found.summary)}
             for stage, found in finished.items()
         ],
-        "test": _test_scores(plan, published.folder, finished["data"].folder),
+        "test": _test_scores(plan, published.folder, finished["data"].folder, _shipped_data(finished)),
     }
     (folder / "picture.svg").write_text(_picture(published.measurements), encoding="utf-8")
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -94,7 +96,12 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in summary.items() if name not in ("history", "curves")}
 
 
-def _test_scores(plan: Plan, run: Path, data: Path) -> list[dict[str, Any]]:
+def _shipped_data(finished: Mapping[str, Finished]) -> Path:
+    """Returns the stage whose token ids the shipped files read: a trimmed vocabulary numbers them anew."""
+    return finished.get("vocabulary", finished["data"]).folder
+
+
+def _test_scores(plan: Plan, run: Path, data: Path, shipped_data: Path) -> list[dict[str, Any]]:
     """Returns each file's scores on the test split, and its paired difference from the teacher's."""
     recipe = plan.build.recipe
     files = [("teacher, ONNX fp32", open_bundle(run / "reference" / "teacher"), "onnx-fp32")]
@@ -105,10 +112,20 @@ def _test_scores(plan: Plan, run: Path, data: Path) -> list[dict[str, Any]]:
     exported = [name for name in bundle.formats if name != "pytorch"]
     files += [(f"{shipped}, {FORMATS[name].title}", bundle, name) for name in exported]
     labels = bundle.manifest.labels
-    test, answers = open_tokens(data / "test"), data / "test" / "answers.jsonl"
-    judge = TestSplit(test, get_task(recipe.task, labels), labels, Answers.load(answers) if answers.is_file() else None)
-    statistics = {title: judge.statistics(held, format_name) for title, held, format_name in files}
+    judges = {folder: _judge(folder / "test", recipe.task, labels) for folder in {data, shipped_data}}
+    statistics = {
+        title: judges[shipped_data if held is bundle else data].statistics(held, format_name)
+        for title, held, format_name in files
+    }
+    judge = judges[data]
     return [judge.row(title, found, statistics["teacher, ONNX fp32"]) for title, found in statistics.items()]
+
+
+def _judge(split: Path, task: str, labels: list[str]) -> TestSplit:
+    answers = split / "answers.jsonl"
+    return TestSplit(
+        open_tokens(split), get_task(task, labels), labels, Answers.load(answers) if answers.is_file() else None
+    )
 
 
 @dataclass(frozen=True)
