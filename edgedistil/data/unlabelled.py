@@ -14,15 +14,19 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from edgedistil.bench.runner.evaluation import NOT_SCORED, EvaluationSet
+from edgedistil.data.asking import ask
 from edgedistil.data.sources.base import choose_column
 from edgedistil.data.sources.files import check_text_file, kind_of, open_bytes
 from edgedistil.data.tokens import TokenWriter, load_tokeniser, open_tokens
 from edgedistil.errors import UsageError
 from edgedistil.hashing import example_id
 from edgedistil.progress import Progress, SilentProgress
+from edgedistil.tasks.encoding import encode_windows
 from edgedistil.tasks.token_classification import offsets_of
 
 _BATCH = 512
+# A word is one to two pieces: a question of so many words leaves most of a row to its context.
+_WORDS_A_QUESTION = 8
 
 
 def load_unlabelled(
@@ -39,7 +43,8 @@ def load_unlabelled(
 ) -> EvaluationSet:
     """Tokenises a file of texts as it is read; empty texts are passed over.
 
-    Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags.
+    Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags, and twice -100 of
+    kind span, whose rows are made of a text by `ask`; a text without a sentence that could ask is passed over.
 
     Args:
         path: `.txt` (a text a line), `.jsonl` or `.jsonl.gz`, `.tsv`, `.csv` or `.parquet`.
@@ -58,20 +63,23 @@ def load_unlabelled(
     Raises:
         UsageError: For a file that cannot be read, is of no known kind, or has no text; by its line.
     """
-    if kind == "span":
-        raise UsageError(
-            "unlabelled text has no questions", where=str(path), cure="leave it out for question-answering"
-        )
     tokeniser = load_tokeniser(tokeniser_folder, max_length)
     texts = islice((text for text in read_texts(path, column) if text.strip()), limit)
     written = 0
     with TokenWriter(folder, kind) as writer, (progress or SilentProgress()).bar("reading texts", limit or 0) as bar:
         while part := list(islice(texts, _BATCH)):
-            _write(writer, tokeniser, part, kind, pack=pack)
-            written += len(part)
+            written += (
+                _write_asked(writer, tokeniser, part)
+                if kind == "span"
+                else _write(writer, tokeniser, part, kind, pack=pack)
+            )
             bar.advance(len(part))
         if not written:
-            raise UsageError("no text in it", where=str(path), cure="name a file with text")
+            raise UsageError(
+                "no text in it" if kind != "span" else "no text of two sentences in it, of which one could ask",
+                where=str(path),
+                cure="name a file with text",
+            )
     return open_tokens(folder)
 
 
@@ -157,7 +165,28 @@ def _parquet_texts(path: Path, column: str) -> Iterator[str]:
         yield from ("" if value is None else str(value) for value in batch.column(0).to_pylist())
 
 
-def _write(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str], kind: str, *, pack: bool) -> None:
+def _write_asked(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str]) -> int:
+    """Writes texts as questions and contexts, the first window of each; returns their number."""
+    longest = int(tokeniser.truncation["max_length"])
+    asked = [pair for text in texts if (pair := ask(text, longest // _WORDS_A_QUESTION)) is not None]
+    tokeniser.no_truncation()
+    sizes = [len(question.ids) for question in tokeniser.encode_batch([question for question, _ in asked])]
+    pairs = [pair for pair, size in zip(asked, sizes, strict=True) if size <= longest // 2]
+    windows = encode_windows(tokeniser, pairs, longest, 0, [question for question, _ in pairs])
+    tokeniser.enable_truncation(longest)
+    rows = [first for first, *_ in windows]
+    places = [offsets_of(row, 1) for row in rows]
+    writer.write(
+        [row.ids for row in rows],
+        np.full((len(rows), 2), NOT_SCORED),
+        [example_id(f"{question}\t{rest}") for question, rest in pairs],
+        [start for start, _ in places],
+        [end for _, end in places],
+    )
+    return len(rows)
+
+
+def _write(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str], kind: str, *, pack: bool) -> int:
     rows: list[tuple[str, Encoding]] = []
     for text, encoding in zip(texts, tokeniser.encode_batch(texts), strict=True):
         name = example_id(text)
@@ -168,6 +197,7 @@ def _write(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str], kind: st
         starts, ends = [start for start, _ in places], [end for _, end in places]
     labels = [_no_label(kind, len(encoding.ids)) for _, encoding in rows]
     writer.write([encoding.ids for _, encoding in rows], labels, [name for name, _ in rows], starts, ends)
+    return len(rows)
 
 
 def _no_label(kind: str, tokens: int) -> Any:

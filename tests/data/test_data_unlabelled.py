@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.data.asking import ask
 from edgedistil.data.tokens import load_tokeniser
 from edgedistil.data.unlabelled import load_unlabelled
 from edgedistil.errors import UsageError
@@ -107,6 +111,26 @@ def test_a_file_that_cannot_be_used_is_one_line(teacher: Path, tmp_path: Path, n
     assert "\n" not in caught.value.line()
 
 
-def test_questions_are_not_made_of_plain_text(teacher: Path, tmp_path: Path):
-    with pytest.raises(UsageError, match="unlabelled text has no questions"):
-        load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 8, kind="span")
+def test_a_sentence_asks_and_the_rest_of_its_passage_answers(teacher: Path, tmp_path: Path):
+    passage = "The film was warm and moving. This story has a dull script. Its ending is a very great scene."
+    (tmp_path / "a.txt").write_text(f"{passage}\nwarm film\n")
+    rows = load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 48, kind="span")
+    tokeniser = load_tokeniser(teacher, 48)
+    (row,) = [rows.input_ids[rows.slice(index)] for index in range(len(rows))]
+    assert tokeniser.decode(list(row)).startswith("this story has a dull script")
+    assert (rows.labels == -100).all()
+    answerable = rows.starts >= 0
+    assert passage.replace("This story has a dull script. ", "")[rows.starts[answerable][0] :].startswith("The film")
+    assert rows.ends[answerable].max() == len("The film was warm and moving. Its ending is a very great scene.")
+
+
+def test_text_without_passages_asks_nothing(teacher: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("warm film\n")
+    with pytest.raises(UsageError, match="no text of two sentences in it"):
+        load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 48, kind="span")
+
+
+@given(st.text(alphabet="abc .!?AB", max_size=200), st.integers(2, 40))
+def test_no_word_is_lost_between_question_and_passage(text: str, most: int):
+    pair = ask(text, most)
+    assert pair is None or Counter(" ".join(pair).split()) == Counter(text.split())
