@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figures import Promise, below, kept, minutes, size_share, speed, test_loss, test_loss_from, value
+from figures import Promise, below, gain, kept, minutes, size_share, speed, test_loss, test_loss_from, value
 
 PROMISES = [
     Promise(
@@ -70,12 +70,21 @@ PROMISES = [
     ),
     Promise(
         "distil.sst2-3-layers",
-        "SST-2: what a 3-layer student keeps",
+        "SST-2: what a 3-layer student keeps that also learns from 80,000 sentences which its teacher labels, test split",
         ">= 96.0",
         "%",
         "distillation",
         "sst2-3-layers.json",
-        kept("sst2-3-layers.json"),
+        kept("sst2-3-layers.json", having="distil.unlabelled"),
+    ),
+    Promise(
+        "distil.unlabelled",
+        "What those sentences, out of unlabelled reviews, bring the 3-layer student, test split",
+        ">= 0.0",
+        "points",
+        "distillation",
+        "sst2-3-layers.json",
+        gain("sst2-3-layers.json", "distil.unlabelled"),
     ),
     Promise(
         "distil.emotion",

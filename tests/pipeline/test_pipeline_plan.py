@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny import write_teacher, write_workspace
 
+from edgedistil import errors
 from edgedistil.errors import UsageError
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
@@ -54,6 +55,31 @@ def test_stages_come_after_those_they_need(recipe: Path):
 )
 def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, override: str, redone: set[str]):
     assert changed(recipe, override) == redone
+
+
+STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "redone"),
+    [
+        ("{max_drop: 0.01}", {"export", "bench"}),
+        ("{smooth: true}", {"quantise", "export", "bench"}),
+        ("{qat: {epochs: 0.5}}", {"quantise", "export", "bench"}),
+        ("{activations: int8, ship_anyway: false}", {"export", "bench"}),
+    ],
+)
+def test_quantising_redoes_nothing_before_it(recipe: Path, asked: str, redone: set[str]):
+    before, after = keys(recipe, *STATIC), keys(recipe, *STATIC, f"quantise={asked}")
+    assert {name for name in after if before.get(name) != after[name]} == redone
+    assert keys(recipe, *STATIC, "quantise={max_drop: null}") == before
+
+
+def test_a_backend_that_is_not_installed_is_said_before_any_work(recipe: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UsageError) as caught:
+        keys(recipe, *STATIC, "quantise={backend: neural-compressor}")
+    assert caught.value.line() == "neural_compressor is not installed; run: pip install 'edgedistil[nc]'"
 
 
 def test_a_changed_data_file_redoes_everything(recipe: Path, tmp_path: Path):
@@ -151,3 +177,17 @@ def test_a_start_of_another_vocabulary_is_refused(recipe: Path, tmp_path: Path):
     (folder / "tokenizer.json").write_text(named.replace('"wonderful"', '"splendid"'), encoding="utf-8")
     with pytest.raises(UsageError, match=r"its vocabulary is not the teacher's.*start with the teacher's tokeniser"):
         keys(recipe, f"student.start.model={folder}")
+
+
+def test_a_teacher_may_be_a_model_that_was_made_here(recipe: Path, tmp_path: Path):
+    from edgedistil.distil.teacher import open_teacher
+    from edgedistil.models import save_model
+
+    plain = recipe.parents[1] / "teacher"
+    folder = tmp_path / "ours"
+    save_model(open_teacher(plain, ["negative", "positive"], fine_tuned=False, seed=1), folder)
+    (folder / "tokenizer.json").write_bytes((plain / "tokenizer.json").read_bytes())
+    plan = plan_recipe(
+        load_recipe(recipe, [f"teacher.model={folder}", "teacher.fine_tune=null"]), Workspace.of_recipe(recipe)
+    )
+    assert plan.build.teacher_layers == 2

@@ -108,7 +108,8 @@ class Build:
 
     def forward(self, layers: int, tokens: float) -> float:
         """Returns the operations of running encoder layers over tokens once (2 a weight and token)."""
-        ffn = int(self.teacher_config.get("intermediate_size") or self.teacher_config.get("hidden_dim") or 0)
+        named = self.teacher_config
+        ffn = int(named.get("intermediate_size") or named.get("hidden_dim") or max(named.get("ffn", [0])))
         return 2.0 * tokens * layers * self.hidden_size * (4 * self.hidden_size + 2 * ffn)
 
     def training(self, layers: int, settings: FineTune) -> float:
@@ -119,8 +120,8 @@ class Build:
 
 
 def layers_of(config: Mapping[str, Any]) -> int:
-    """Returns a checkpoint's number of layers."""
-    return int(config.get("num_hidden_layers") or config["n_layers"])
+    """Returns the number of layers of a checkpoint: `bert`, `distilbert` or one of ours, which lists heads a layer."""
+    return int(config.get("num_hidden_layers") or config.get("n_layers") or len(config["heads"]))
 
 
 def _config(source: CheckpointSource) -> dict[str, Any]:
