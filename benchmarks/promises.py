@@ -70,7 +70,7 @@ PROMISES = [
     ),
     Promise(
         "distil.sst2-3-layers",
-        "SST-2: what a 3-layer student keeps that also learns from 80,000 sentences which its teacher labels, test split",
+        "SST-2: what a 3-layer student keeps that learns from 80,000 unlabelled sentences as well, test split",
         ">= 96.0",
         "%",
         "distillation",
