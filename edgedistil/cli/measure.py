@@ -53,8 +53,8 @@ def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:
         _values(ask.sequence_length) or (bench.get("sequence_length") or bundle.manifest.max_length,),
         ask.batches,
     )
-    formats = _runnable(bundle, ask, device.profile, progress)
-    cases, left_out = grid_cases(bundle, grid, formats, device.profile.opens)
+    formats, opens = _runnable(bundle, ask, device.profile, progress)
+    cases, left_out = grid_cases(bundle, grid, formats, opens)
     for line in left_out:
         progress.say(f"edgedistil: {line}")
     settings = BenchSettings(
@@ -75,19 +75,23 @@ def _values(asked: int | tuple[int, ...] | None) -> tuple[int, ...]:
     return (asked,) if isinstance(asked, int) else asked
 
 
-def _runnable(bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: TerminalProgress) -> list[str]:
-    """Returns the formats to measure: those asked for, else those whose runtime the device offers.
+def _runnable(
+    bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: TerminalProgress
+) -> tuple[list[str], set[str]]:
+    """Returns the formats to measure, those asked for or else all that the device runs, and the runtimes to do it in.
 
-    What is installed on this machine says something of this machine alone; another tells of each file itself.
+    What is installed on this machine says something of this machine alone; another tells of each file itself. A
+    runtime that is missing here is said once, not for each file, unless it is the only one of a file asked for.
     """
-    if ask.formats:
-        return list(ask.formats)
     offered = [name for name in bundle.formats if profile.opens.intersection(FORMATS[name].runtimes)]
+    chosen = list(ask.formats) or offered
     if profile.kind != "local":
-        return offered
-    wanted = {runtime for name in offered for runtime in FORMATS[name].runtimes if runtime in profile.opens}
+        return chosen, profile.opens
+    wanted = {runtime for name in chosen for runtime in FORMATS[name].runtimes if runtime in profile.opens}
     installed = {runtime for runtime in wanted if runtime == "pytorch" or _installed(runtime)}
-    formats = [name for name in offered if installed.intersection(FORMATS[name].runtimes)]
+    formats = [name for name in chosen if installed.intersection(FORMATS[name].runtimes)]
+    if ask.formats and formats != chosen:
+        return chosen, profile.opens
     extras = {"onnxruntime": "ort", "openvino": "openvino", "litert": "litert"}
     lines = {
         name: f"{name} is not installed: pip install 'edgedistil[{extras[name]}]'"
@@ -100,7 +104,7 @@ def _runnable(bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: Termin
         )
     for line in lines.values():
         progress.say(f"edgedistil: left out: {line}")
-    return formats
+    return formats, profile.opens - (wanted - installed)
 
 
 def refuse_doubtful(measurements: Sequence[Measurement]) -> None:

@@ -91,10 +91,12 @@ def quantise_onnx_static(
     require("onnx", "host")
     graph = open_graph(source)
     kept = nodes_to_keep(source, keep) if keep else []
-    places = [place for place in _places(graph) if place.owner.name not in kept]
+    places = _places(graph)
     found = ranges
     if found is None:
+        # Whatever stays in fp32, the ranges are those of all places: found once for every choice of layers.
         found = calibrate(source, [place.tensor for place in places], check_rows(rows), method, saved).ranges
+    places = [place for place in places if place.owner.name not in kept]
     bits = 7 if (needs_reduced_range() if reduce_range is None else reduce_range) else 8
     for place in places:
         if place.tensor in found:

@@ -10,19 +10,23 @@ from typing import Any
 
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import DatasetRecord, ModelShape, StageRecord
+from edgedistil.bundle.records import write_text
 from edgedistil.bundle.write import BundleDetails, FileFacts, write_bundle
 from edgedistil.data.prepare import PreparedData
 from edgedistil.data.tokens import open_tokens
 from edgedistil.distil.evaluate import predict_logits
 from edgedistil.errors import EdgeDistilError
-from edgedistil.export.all import ExportedFile, export_all
+from edgedistil.export.all import Calibrating, ExportedFile, export_all
+from edgedistil.export.search.records import SearchLog
+from edgedistil.export.targeting import export_to_target
 from edgedistil.export.tokenizer import copy_tokenizer
 from edgedistil.models import count_parameters, is_uniform, load_model, root_config, save_model, save_plain
 from edgedistil.models.modelling import EdgeBertHeadModel
-from edgedistil.pipeline.quantising import calibrating_of
+from edgedistil.pipeline.quantising import calibrating_of, target_of
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.vocabulary import tokeniser_folder
+from edgedistil.report.trials import TRIALS_NAME
 
 _PACKAGES = (
     "torch",
@@ -45,7 +49,7 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
 
     Args:
         build: The recipe.
-        source: The stage whose `model/` it is.
+        source: The last stage before this one.
         name: `export`, `reference-teacher` or `reference-student`.
         formats: Formats to make.
         context: The stage's folders.
@@ -61,21 +65,14 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     work = context.folder / "files"
     work.mkdir()
     copy_tokenizer(tokeniser_folder(build, context.inputs["data"]), work)
-    exported = export_all(
-        model,
-        formats,
-        build.recipe.export.sequence_lengths,
-        dev,
-        predict_logits(model, dev),
-        work,
-        context.progress,
-        calibrating_of(build, formats, context),
-    )
+    exported, log = _export(build, model, name, formats, work, context)
     left_out = {file.format: file.failure for file in exported if file.failure}
     for failure in left_out.values():
         context.progress.say(f"edgedistil: not put into the bundle: {failure}")
     if len(left_out) == len(exported):
         raise EdgeDistilError(next(iter(left_out.values())) or "no file held", where=name)
+    if log is not None:
+        write_text(work / TRIALS_NAME, log.model_dump_json(indent=1) + "\n")
     _write_weights(model, work, plain_only=name != "export")
     (work / "evaluation").mkdir()
     dev.save(work / "evaluation" / "dev.npz")
@@ -92,6 +89,22 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
         "left_out": left_out,
         "parameters": model.num_parameters(),
     }
+
+
+def _export(
+    build: Build, model: EdgeBertHeadModel, name: str, formats: list[str], work: Path, context: StageContext
+) -> tuple[list[ExportedFile], SearchLog | None]:
+    """Returns each format's outcome and, of files that may lose only so much, what was tried."""
+    data = context.inputs["data"]
+    dev = open_tokens(data / "dev")
+    lengths, reference = build.recipe.export.sequence_lengths, predict_logits(model, dev)
+    calibrating = calibrating_of(build, formats, context)
+    target = target_of(build, data) if name == "export" else None
+    if target is None:
+        return export_all(model, formats, lengths, dev, reference, work, context.progress, calibrating), None
+    return export_to_target(
+        model, formats, lengths, dev, reference, work, target, context.progress, calibrating or Calibrating()
+    )
 
 
 def _write_weights(model: EdgeBertHeadModel, folder: Path, *, plain_only: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,12 +34,24 @@ def measure(build: Build, device: Device, context: StageContext) -> dict[str, An
     cases = _cases(build, device, context, bundle)
     settings = BenchSettings(max_seconds=bench.seconds_per_file)
     result = device.bench(cases, Examples.of(bundle), settings, context.progress)
-    for name, error in result.failures.items():
-        context.progress.say(f"edgedistil: {name} not measured: {error.line()}")
+    for line in failure_lines(result.failures):
+        context.progress.say(f"edgedistil: {line}")
     if not any(made.name == cases[0].name for made in result.measurements):
         raise result.failures.get(cases[0].name, EdgeDistilError("the teacher's file was not measured"))
     write_measurements(context.folder / "measurements.jsonl", result.measurements)
     return {"failures": {name: error.line() for name, error in result.failures.items()}}
+
+
+def failure_lines(failures: Mapping[str, EdgeDistilError]) -> list[str]:
+    """Returns a line for each reason that files were not measured: a missing runtime fails many for one."""
+    alike: dict[tuple[str, str | None], list[str]] = {}
+    for name, error in failures.items():
+        alike.setdefault((error.what, error.cure), []).append(name)
+    lines = []
+    for (what, cure), names in alike.items():
+        reason = failures[names[0]] if len(names) == 1 else EdgeDistilError(what, cure=cure)
+        lines.append(f"{'; '.join(names)} not measured: {reason.line()}")
+    return lines
 
 
 def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) -> list[Case]:

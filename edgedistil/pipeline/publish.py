@@ -14,6 +14,7 @@ from edgedistil.bundle.write import record_accuracy
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_value
 from edgedistil.pipeline.cache import Finished
+from edgedistil.report.trials import TRIALS_NAME
 
 _STAMP = ".published.json"
 
@@ -54,6 +55,7 @@ def publish(folder: Path, finished: dict[str, Finished]) -> Published:
         ):
             if name in finished:
                 _replace(finished[name].folder / "bundle", target)
+        _publish_trials(folder)
         if "bench" in finished:
             _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")
         (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
@@ -75,6 +77,15 @@ def publish_encoder(folder: Path, general: Finished) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _replace(general.folder / "encoder", folder / "encoder")
     return folder / "encoder"
+
+
+def _publish_trials(folder: Path) -> None:
+    """Puts the bundle's log of trials beside it, and takes an older run's away."""
+    source, place = folder / "bundle" / TRIALS_NAME, folder / TRIALS_NAME
+    if source.is_file():
+        shutil.copyfile(source, place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _publish_bench(folder: Path, source: Path) -> None:

@@ -1,11 +1,13 @@
-"""How a recipe's static formats are made for its device: settled, and said where it cannot be, before any work."""
+"""How a recipe's quantised formats are made for its device: settled, and said where it cannot be, before any work."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.devices.profile import DeviceProfile, load_profile
 from edgedistil.errors import UsageError
@@ -15,9 +17,12 @@ from edgedistil.recipe.quantising import Quantise
 from edgedistil.recipe.schema import ALL_FORMATS
 
 if TYPE_CHECKING:
-    from edgedistil.export.all import Calibrating
+    from edgedistil.export.making import Calibrating
+    from edgedistil.export.targeting import Target
 
 _X86 = ("x86_64", "AMD64", "i686")
+_OWN_STAGE = ("smooth", "backend", "qat")
+_TARGET = ("max_drop", "ship_anyway")
 
 
 def check_formats(build: Build) -> None:
@@ -47,8 +52,17 @@ def static_parameters(build: Build, formats: Sequence[str]) -> dict[str, Any]:
     if not _calibrated(formats):
         return {}
     asked = build.recipe.quantise or Quantise()
-    kind, reduced = _target(build, asked)
-    return {"quantise": {**asked.key(), "activations": kind, "reduced_range": reduced, "seed": build.recipe.seed}}
+    kind, reduced = device_integers(build)
+    values = asked.key({*_OWN_STAGE, *_TARGET})
+    return {"quantise": {**values, "activations": kind, "reduced_range": reduced, "seed": build.recipe.seed}}
+
+
+def target_parameters(build: Build) -> dict[str, Any]:
+    """Returns what shipped files depend on where they are to lose at most so much, for their stage's key."""
+    asked = build.recipe.quantise
+    if asked is None or asked.max_drop is None:
+        return {}
+    return {"target": {name: getattr(asked, name) for name in _TARGET}}
 
 
 def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating | None:
@@ -57,18 +71,60 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
     Args:
         build: The recipe.
         formats: The stage's.
-        context: The stage's folders: rows come from its data, ranges are kept in its own.
+        context: The stage's folders: rows come from its data, a ready model from the stage before it where there is
+            one, ranges are kept in its own.
     """
     from edgedistil.data.tokens import open_tokens
-    from edgedistil.export.all import Calibrating
-    from edgedistil.export.calibration import choose_rows
+    from edgedistil.distil.evaluate import predict_logits
+    from edgedistil.export.making import Calibrating, Ready
+    from edgedistil.quantise.store import load_ready
 
     if not _calibrated(formats):
         return None
+    ready = None
+    if "quantise" in context.inputs:
+        model, ranges = load_ready(context.inputs["quantise"])
+        ready = Ready(model, ranges, predict_logits(model, open_tokens(context.inputs["data"] / "dev")))
     asked = build.recipe.quantise or Quantise()
-    kind, reduced = _target(build, asked)
-    rows = choose_rows(open_tokens(context.inputs["data"] / "train"), asked.calibration_examples, build.recipe.seed)
-    return Calibrating(rows, asked.calibration, kind, reduced, context.folder)
+    kind, reduced = device_integers(build)
+    rows = calibration_rows(build, asked, context.inputs["data"])
+    return Calibrating(rows, asked.calibration, kind, reduced, context.folder, ready)
+
+
+def calibration_rows(build: Build, asked: Quantise, data: Path) -> EvaluationSet:
+    """Returns the training rows that ranges are found on.
+
+    Args:
+        build: The recipe.
+        asked: Its section.
+        data: The folder of a finished data or vocabulary stage.
+    """
+    from edgedistil.data.tokens import open_tokens
+    from edgedistil.export.calibration import choose_rows
+
+    return choose_rows(open_tokens(data / "train"), asked.calibration_examples, build.recipe.seed)
+
+
+def target_of(build: Build, data: Path) -> Target | None:
+    """Returns what a recipe's quantised files may lose, judged on the dev split; None where they may lose anything.
+
+    Args:
+        build: The recipe.
+        data: The folder of a finished data or vocabulary stage.
+    """
+    from edgedistil.export.search.meter import FileMeter
+    from edgedistil.export.targeting import Target
+    from edgedistil.pipeline.training import load_splits
+    from edgedistil.tasks import get_task
+
+    asked = build.recipe.quantise
+    if asked is None or asked.max_drop is None:
+        return None
+    splits = load_splits(data, build.recipe.task)
+    task, dev, answers = get_task(splits.task, splits.labels), splits.sets["dev"], splits.answers.get("dev")
+    return Target(
+        asked.max_drop, lambda runtime: FileMeter(runtime, task, splits.labels, dev, answers), asked.ship_anyway
+    )
 
 
 def _calibrated(formats: Sequence[str]) -> bool:
@@ -79,13 +135,14 @@ def _profile(build: Build) -> DeviceProfile:
     return load_profile(build.recipe.bench.device, [build.workspace.root / "devices"])
 
 
-def _target(build: Build, asked: Quantise) -> tuple[str, bool]:
+def device_integers(build: Build) -> tuple[str, bool]:
     """Returns the integers of activations, and whether weights keep 7 bits, for the recipe's device.
 
     A device that does not say what it is gets what runs everywhere: signed activations.
     """
     from edgedistil.export.quantise_onnx import needs_reduced_range
 
+    asked = build.recipe.quantise or Quantise()
     profile = _profile(build)
     here = profile.kind in ("local", "cuda")
     machine = platform.machine() if here else getattr(profile, "machine", None)

@@ -12,6 +12,7 @@ from rich.table import Table
 from edgedistil.bundle.usage import usage_of
 from edgedistil.pipeline.answers import answers_of, line_of
 from edgedistil.pipeline.cache import Finished
+from edgedistil.pipeline.choosing import quantised_lines
 from edgedistil.pipeline.estimate import Speeds, human_time
 from edgedistil.pipeline.plan import Plan
 from edgedistil.pipeline.run import Outcome
@@ -69,6 +70,7 @@ class ResultView:
             "seconds": round(self.outcome.seconds, 2),
             "stages": [_stage_row(done) for done in self.outcome.finished.values()],
             "answers": _answers(self.outcome),
+            "quantised": _quantised(self.outcome),
             "bundle": str(published.folder / "bundle") if published else None,
             "report": str(published.report) if published and published.report else None,
             "rows": json.loads(render_json(make_rows(published.measurements)))
@@ -86,6 +88,8 @@ class ResultView:
             console.print(render_table(make_rows(published.measurements)))
         for answer in _answers(self.outcome):
             console.print(line_of(answer), highlight=False, markup=False, soft_wrap=True)
+        for line in _quantised(self.outcome):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         for line in _next_commands(self.outcome, self.recipe):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -103,6 +107,11 @@ def _stage_row(done: Finished) -> dict[str, Any]:
 def _answers(outcome: Outcome) -> list[dict[str, Any]]:
     measurements = outcome.published.measurements if outcome.published else []
     return answers_of(outcome.plan.build.recipe.prune, outcome.finished, measurements)
+
+
+def _quantised(outcome: Outcome) -> list[str]:
+    published = outcome.published
+    return quantised_lines(published.bundle, published.measurements) if published else []
 
 
 def _print_goal(console: Console, outcome: Outcome) -> None:

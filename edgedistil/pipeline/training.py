@@ -100,7 +100,7 @@ def fine_tune(
         progress=context.progress,
         checkpoint_seconds=checkpoint_seconds(),
     )
-    return _record(result)
+    return training_record(result)
 
 
 def follow(
@@ -124,7 +124,7 @@ def follow(
         progress=context.progress,
         checkpoint_seconds=checkpoint_seconds(),
     )
-    return _record(result)
+    return training_record(result)
 
 
 def checkpoint_seconds() -> float:
@@ -143,7 +143,8 @@ def checkpoint_seconds() -> float:
     return seconds
 
 
-def _record(result: TrainingResult) -> dict[str, Any]:
+def training_record(result: TrainingResult) -> dict[str, Any]:
+    """Returns what a training came to, as a stage's summary."""
     record = asdict(result)
     record["training_seconds"] = round(record.pop("seconds"), 2)
     record["best_dev_score"] = record.pop("dev_score")

@@ -1,18 +1,41 @@
-"""A recipe's `quantise`: how the files are made whose activations have ranges found beforehand."""
+"""A recipe's `quantise`: how files of small integers are made, and how much of the score they may cost."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from edgedistil.recipe.distilling import Distil, Losses
 from edgedistil.recipe.section import Section
+from edgedistil.recipe.training import FineTune
 
 Method = Literal["minmax", "percentile", "entropy"]
 
 
+class QuantisedTraining(FineTune):
+    """Training with rounded weights and activations, in which the fp32 model teaches its rounded self."""
+
+    epochs: float = Field(default=1.0, gt=0.0, le=1000.0)
+    learning_rate: float = Field(default=5e-5, gt=0.0, lt=1.0)
+    temperature: float = Field(default=2.0, gt=0.0, le=100.0)
+    """Temperature that softens both distributions."""
+    losses: Losses = Losses(hard_labels=0.0)
+    """As `distil.losses`; the teacher is the fp32 model itself."""
+    ranges: Literal["learned", "ema", "fixed"] = "learned"
+    """Activations' ranges: `learned` (LSQ), `ema` (a moving average of each batch's) or `fixed` as calibrated."""
+
+    @property
+    def as_distil(self) -> Distil:
+        """Returns the same as distillation's settings."""
+        return Distil.model_validate(self.model_dump(exclude={"ranges"}))
+
+
 class Quantise(Section):
-    """How static formats, such as onnx-int8-static, are calibrated."""
+    """How files of small integers are made, and how much of the score they may cost."""
+
+    LATER: ClassVar[tuple[str, ...]] = ("max_drop", "ship_anyway", "smooth", "backend", "qat")
 
     calibration: Method = "percentile"
     """How ranges are found: `minmax`, `percentile` (all but the outermost 0.01 % of the values) or `entropy` (Migacz
@@ -21,3 +44,46 @@ class Quantise(Section):
     """Training rows that ranges are found on, drawn by the recipe's seed."""
     activations: Literal["auto", "uint8", "int8"] = "auto"
     """Integers of the ONNX file's activations: `auto` is uint8 for x86 and int8 for ARM, by the bench's device."""
+    max_drop: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """Largest loss of the dev score against fp32, as a share: 0.005 is half a point of accuracy. Each int8 and int4
+    format leaves the fewest layers in higher precision that keep it; one that cannot is not shipped."""
+    ship_anyway: bool = False
+    """Ship formats that miss `max_drop` too, in the form that comes nearest."""
+    smooth: bool = False
+    """SmoothQuant for static formats: outliers of activations move into the weights where that pays."""
+    backend: Literal["own", "neural-compressor"] = "own"
+    """Who finds the static formats' ranges: this package, or Intel Neural Compressor (with `max_drop` its autotune)."""
+    qat: QuantisedTraining | None = None
+    """Train on with rounded weights and activations, for static formats; `{}` for the defaults."""
+
+    @model_validator(mode="after")
+    def _one_source_of_ranges(self) -> Quantise:
+        if self.qat is not None and self.backend != "own":
+            raise ValueError("'qat' finds its ranges in training: leave out 'backend', or 'qat'")
+        if self.ship_anyway and self.max_drop is None:
+            raise ValueError("'ship_anyway' is about 'max_drop': name that too, such as 0.005")
+        return self
+
+    @property
+    def prepares(self) -> tuple[str, ...]:
+        """Returns what of it makes the static formats from another model or other ranges than the others."""
+        asked = {"smooth": self.smooth, "qat": self.qat is not None, "backend": self.backend != "own"}
+        return tuple(name for name, wanted in asked.items() if wanted)
+
+    def fits(self, formats: Sequence[str]) -> None:
+        """Checks it against `export.formats`.
+
+        Raises:
+            ValueError: When something is asked of formats that are not made.
+        """
+        static = [name for name in formats if name.endswith("-static")]
+        if self.prepares and not static:
+            raise ValueError(
+                f"quantise.{self.prepares[0]} is asked for, whose ranges only static formats use, and none is made: "
+                "add onnx-int8-static or tflite-int8-static to export.formats"
+            )
+        if self.max_drop is not None and not static and not any("int" in name for name in formats):
+            raise ValueError(
+                "quantise.max_drop is asked for, and no int8 or int4 format is made: add one such as onnx-int8 or "
+                "tflite-int8 to export.formats"
+            )

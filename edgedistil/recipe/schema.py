@@ -11,7 +11,7 @@ from edgedistil.recipe.data import Data
 from edgedistil.recipe.distilling import Distil, DistilStage, LayerMap, Losses, StageLosses
 from edgedistil.recipe.general import General, GeneralLosses, GeneralText
 from edgedistil.recipe.pruning import GroupLassoTraining, Prune, Vocabulary
-from edgedistil.recipe.quantising import Quantise
+from edgedistil.recipe.quantising import Quantise, QuantisedTraining
 from edgedistil.recipe.section import Section, Share
 from edgedistil.recipe.shipping import ALL_FORMATS, Bench, Export, FormatName, Gate
 from edgedistil.recipe.teaching import Checkpoint, Student, Teacher
@@ -37,6 +37,7 @@ __all__ = [
     "Losses",
     "Prune",
     "Quantise",
+    "QuantisedTraining",
     "Ramp",
     "Recipe",
     "Section",
@@ -90,6 +91,12 @@ class Recipe(Section):
             raise ValueError("joined_layers is an option of the token-classification task's head")
         if self.joined_layers > self.student.layers:
             raise ValueError(f"joined_layers is {self.joined_layers}, and the student has {self.student.layers} layers")
+        return self
+
+    @model_validator(mode="after")
+    def _quantised_files_are_made(self) -> Recipe:
+        if self.quantise is not None:
+            self.quantise.fits(self.export.formats)
         return self
 
     @property

@@ -23,6 +23,7 @@ from edgedistil.report.conditions import device_of, setting_of
 from edgedistil.report.curves import curves_of, draw_curves
 from edgedistil.report.picture import by_instructions, draw, points_of
 from edgedistil.report.sources import Source
+from edgedistil.report.trials import tried_of
 
 # More names than these cannot stand beside their points.
 _MOST_NAMES = 12
@@ -32,6 +33,7 @@ _NOTHING: dict[str, Any] = {
     "summary": None,
     "stages": [],
     "curves": [],
+    "tried": None,
     "commands": [],
     "comparison": None,
     "columns_compared": [],
@@ -78,6 +80,7 @@ def render_report(
         "summary": _summary(table.make_rows(measurements)),
         "stages": _stages(bundle),
         "curves": _curves(bundle, measurements),
+        "tried": tried_of(bundle),
         "commands": next_commands(bundle) if commands is None else commands,
     }
     return _page(values)

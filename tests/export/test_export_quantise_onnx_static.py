@@ -16,6 +16,7 @@ from edgedistil.export.all import Calibrating, export_all
 from edgedistil.export.calibration import choose_rows
 from edgedistil.export.onnx_fp16 import convert_onnx_fp16
 from edgedistil.export.onnx_int4 import quantise_onnx_int4
+from edgedistil.export.onnx_layers import layers_of_onnx
 from edgedistil.export.parity import check_parity
 from edgedistil.export.qdq import activation_step, weight_step
 from edgedistil.export.quantise_onnx_static import quantise_onnx_static
@@ -148,3 +149,16 @@ def test_a_run_keeps_its_ranges_and_refuses_a_static_format_without_text(world, 
     )  # fmt: skip
     assert made.failure is None
     assert (tmp_path / "calibration-onnx.json").is_file()
+
+
+def test_ranges_are_found_once_for_every_choice_of_layers(world, rows, static: Path, tmp_path: Path):
+    source, saved = world.files["onnx-fp32"], tmp_path / "ranges.json"
+    layers = layers_of_onnx(source)
+    quantise_onnx_static(source, tmp_path / "tables.onnx", rows=rows, saved=saved, keep=[*layers[1:]])
+    found = saved.read_bytes()
+    quantise_onnx_static(source, tmp_path / "all.onnx", rows=rows, saved=saved)
+    assert saved.read_bytes() == found
+    assert (tmp_path / "all.onnx").read_bytes() == static.read_bytes()
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "tables.onnx")).graph.node}
+    assert "QuantizeLinear" not in kinds
+    assert (tmp_path / "tables.onnx").stat().st_size < source.stat().st_size

@@ -47,12 +47,17 @@ def _run(taught, folder, **more):
     return quantise_aware(model, data, SETTINGS, data.dev, folder, config=COARSE, seed=0, precision="no", **more)
 
 
-def test_training_brings_a_rounded_model_nearer_to_itself(taught, tmp_path):
+@pytest.fixture(scope="module")
+def trained(taught, tmp_path_factory):
+    """Returns what training without a break gives."""
+    return _run(taught, tmp_path_factory.mktemp("whole"))
+
+
+def test_training_brings_a_rounded_model_nearer_to_itself(taught, trained):
     model, data = taught
     exact = predict_logits(model, data.dev)
     plain = prepare(model, COARSE)
     calibrate(plain, data.dev)
-    trained = _run(taught, tmp_path)
     rounded = prepare(trained.model, COARSE)
     set_ranges(rounded, trained.ranges)
     before, after = (abs(predict_logits(one, data.dev) - exact).mean() for one in (plain, rounded))
@@ -96,11 +101,10 @@ class _Stops(SilentProgress):
         return Bar()
 
 
-def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(taught, tmp_path):
-    whole = _run(taught, tmp_path / "whole")
+def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(taught, trained, tmp_path):
     with pytest.raises(_KilledError):
         _run(taught, tmp_path / "killed", progress=_Stops(13), checkpoint_seconds=0.0)
     resumed = _run(taught, tmp_path / "killed")
     assert resumed.training.resumed_from > 0
-    assert resumed.ranges == whole.ranges
-    assert (predict_logits(resumed.model, taught[1].dev) == predict_logits(whole.model, taught[1].dev)).all()
+    assert resumed.ranges == trained.ranges
+    assert (predict_logits(resumed.model, taught[1].dev) == predict_logits(trained.model, taught[1].dev)).all()

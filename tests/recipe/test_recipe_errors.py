@@ -35,6 +35,22 @@ from small_recipe import BASE, changed, line_of
             "recipe: unknown key 'prune.vocabulary.txt'; did you mean 'text'?",
         ),
         (
+            changed(quantise={"max_drop": 0.005}, export={"formats": ["onnx-fp32", "onnx-fp16"]}),
+            "recipe: quantise.max_drop is asked for, and no int8 or int4 format is made: add one such as onnx-int8",
+        ),
+        (
+            changed(quantise={"qat": {}}),
+            "recipe: quantise.qat is asked for, whose ranges only static formats use, and none is made: add onnx-int8",
+        ),
+        (
+            changed(quantise={"qat": {}, "backend": "neural-compressor"}, export={"formats": ["onnx-int8-static"]}),
+            "recipe: quantise: 'qat' finds its ranges in training: leave out 'backend', or 'qat'",
+        ),
+        (
+            changed(quantise={"ship_anyway": True}),
+            "recipe: quantise: 'ship_anyway' is about 'max_drop': name that too, such as 0.005",
+        ),
+        (
             "name: small\nteacher: {model: t}",
             "recipe: it has neither 'data' (a task's examples) nor 'general' (plain text to learn from)",
         ),

@@ -1,0 +1,92 @@
+"""Which of a bundle's quantised files is the better one: those that keep the score, by their time on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgedistil.bench.measurement import Measurement
+from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.read import Bundle
+from edgedistil.bundle.records import check, read_json
+from edgedistil.export.search.choice import choose
+from edgedistil.export.search.engine import Winner
+from edgedistil.export.search.records import SearchLog, Trial
+from edgedistil.report.trials import TRIALS_NAME
+
+
+def quantised_lines(bundle: Bundle, measurements: Sequence[Measurement]) -> list[str]:
+    """Returns a line a container that says which of its quantised files is the better; none without a target.
+
+    Files are compared in the runtime that is fastest for each; on an emulated device by their instructions.
+
+    Args:
+        bundle: What ships.
+        measurements: Of one interleaved session on the target device; empty before the bench.
+    """
+    path = bundle.folder / TRIALS_NAME
+    if not path.is_file():
+        return []
+    log = check(read_json(path, what="log of trials"), SearchLog, where=str(path))
+    shipped = {trial.scheme: trial for trial in log.trials if trial.holds and trial.scheme in bundle.formats}
+    containers = dict.fromkeys(name.partition("-")[0] for name in shipped)
+    lines = [
+        _line([trial for trial in shipped.values() if trial.scheme.startswith(container)], bundle, log, measurements)
+        for container in containers
+    ]
+    return [*lines, *_missing(bundle, log)]
+
+
+def _missing(bundle: Bundle, log: SearchLog) -> list[str]:
+    held = {trial.scheme for trial in log.trials if trial.holds}
+    missed = dict.fromkeys(trial.scheme for trial in log.trials if trial.scheme not in held)
+    return [
+        f"quantise: {FORMATS[name].title} is not within {log.max_drop:g} of fp32, "
+        f"{'and ships anyway' if name in bundle.formats else 'and does not ship'}"
+        for name in missed
+    ]
+
+
+def _line(trials: Sequence[Trial], bundle: Bundle, log: SearchLog, measurements: Sequence[Measurement]) -> str:
+    fastest = {trial.scheme: found for trial in trials if (found := _fastest(bundle, trial.scheme, measurements))}
+    measured = [trial for trial in trials if trial.scheme in fastest]
+    if not measured:
+        return "quantise: " + "; ".join(f"{_told(trial)}" for trial in trials)
+    scheme_of = {bundle.path(trial.scheme): trial.scheme for trial in measured}
+
+    def latency(paths: Sequence[Path]) -> list[float]:
+        return [_cost(fastest[scheme_of[path]]) for path in paths]
+
+    best = choose([Winner(trial, bundle.path(trial.scheme)) for trial in measured], log.max_drop, latency).winner.trial
+    others = [fastest[trial.scheme] for trial in measured if trial is not best]
+    against = f" against {', '.join(_figure(other) for other in others)}" if others else ""
+    better = "is the better: " if others else ""
+    return f"quantise: {_told(best)}; {better}{_figure(fastest[best.scheme])}{against}"
+
+
+def _told(trial: Trial) -> str:
+    kept = f" with {', '.join(trial.kept)} in higher precision" if trial.kept else ""
+    drop = trial.drop or 0.0
+    said = f"{drop:.4f} below fp32" if drop > 0 else "nothing below fp32"
+    return f"{FORMATS[trial.scheme].title}{kept}, {said}"
+
+
+def _fastest(bundle: Bundle, name: str, measurements: Sequence[Measurement]) -> Measurement | None:
+    made = [one for one in measurements if one.format == name and one.bundle == bundle.manifest.name and _known(one)]
+    return min(made, key=_cost, default=None)
+
+
+def _known(made: Measurement) -> bool:
+    return made.p50_ms is not None or made.instructions is not None
+
+
+def _cost(made: Measurement) -> float:
+    if made.p50_ms is not None:
+        return made.p50_ms.value
+    return float((made.instructions or {})["total"])
+
+
+def _figure(made: Measurement) -> str:
+    title = FORMATS[made.format].title_in(made.runtime)
+    unit = f"{_cost(made):.3g} ms" if made.p50_ms is not None else f"{_cost(made) / 1e6:.3g} M instructions"
+    return f"{title} {unit}"

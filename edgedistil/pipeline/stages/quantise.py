@@ -1,0 +1,55 @@
+"""quantise: the final model made ready for fixed ranges, smoothed or trained with rounding, with its ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgedistil.errors import require
+from edgedistil.pipeline.quantising import device_integers
+from edgedistil.pipeline.stage import Effort, Stage, StageContext
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.prune import final_model_stage
+from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
+
+VERSION = 1
+_SECONDS = 15.0
+# Rounding after every layer, and the fp32 model beside it.
+_ROUNDING = 2.0
+
+
+def quantise_stage(build: Build) -> Stage | None:
+    """Returns the stage that writes what `edgedistil.quantise.store` reads; None where the recipe needs none.
+
+    Raises:
+        UsageError: When the recipe names Neural Compressor, and it is not installed.
+    """
+    recipe, asked = build.recipe, build.recipe.quantise
+    if asked is None or not asked.prepares:
+        return None
+    others = asked.backend == "neural-compressor"
+    if others:
+        require("neural_compressor", "nc")
+    # TFLite's static files round what linear layers give as well; training with that is for them alone.
+    outputs = any(name.startswith("tflite") and name.endswith("-static") for name in recipe.export.formats)
+    _, reduced = device_integers(build)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        from edgedistil.pipeline.readying import make_ready
+
+        return make_ready(build, asked, context, outputs=outputs, weight_bits=7 if reduced else 8)
+
+    training = _ROUNDING * build.training(recipe.student.layers, asked.qat.as_distil) if asked.qat else 0.0
+    return Stage(
+        name="quantise",
+        version=VERSION,
+        parameters={
+            "quantise": asked.key({"activations", "ship_anyway", *(() if others else ("max_drop",))}),
+            "outputs": outputs,
+            "reduced_range": reduced,
+            "seed": recipe.seed,
+        },
+        inputs={"data": shipped_data_stage(build), "model": final_model_stage(build)},
+        work=work,
+        effort=Effort(training, seconds=_SECONDS),
+        together=asked.qat is not None,
+    )
