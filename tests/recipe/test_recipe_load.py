@@ -122,7 +122,7 @@ def test_the_workspace_is_the_folder_above_export_else_the_files_own(tmp_path: P
 def test_every_recipe_and_part_of_one_in_the_readme_loads():
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         parse_recipe(changed(**yaml.safe_load(block)))
 
