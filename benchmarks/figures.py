@@ -103,11 +103,12 @@ def kept(file: str, method: str = "best mix", having: str | None = None) -> Call
     return compute
 
 
-def below(file: str, method: str = "best mix") -> Callable[[Path], Figure]:
-    """Returns the points of the test score that students are below their teacher: the mean of their seeds."""
+def below(file: str, method: str = "best mix", having: str | None = None) -> Callable[[Path], Figure]:
+    """Returns the points of the test score that students are below their teacher, as `kept` chooses the rows."""
 
     def compute(folder: Path) -> Figure:
-        return _of_seeds([100 * (teacher - student) for teacher, student in _test_scores(folder / file, method, None)])
+        pairs = _test_scores(folder / file, method, having)
+        return _of_seeds([100 * (teacher - student) for teacher, student in pairs])
 
     return compute
 

@@ -115,12 +115,12 @@ PROMISES = [
     ),
     Promise(
         "distil.xquad",
-        "XQuAD, learnt from 714 questions: a 6-layer student's F1 below its teacher's, articles not seen",
+        "XQuAD, 714 questions and 2,000 unlabelled reviews: a 6-layer student's F1 below its teacher's, other articles",
         "<= 2.0",
         "points",
         "distillation",
         "xquad.json",
-        below("xquad.json"),
+        below("xquad.json", having="distil.unlabelled"),
     ),
     Promise(
         "int8.sst2-onnx-loss",
