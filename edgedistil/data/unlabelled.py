@@ -44,7 +44,7 @@ def load_unlabelled(
     """Tokenises a file of texts as it is read; empty texts are passed over.
 
     Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags, and twice -100 of
-    kind span, whose rows are made of a text by `ask`; a text without a sentence that could ask is passed over.
+    kind span, whose rows are made of a text by `ask`; a text that nothing can be asked about is passed over.
 
     Args:
         path: `.txt` (a text a line), `.jsonl` or `.jsonl.gz`, `.tsv`, `.csv` or `.parquet`.
@@ -76,7 +76,7 @@ def load_unlabelled(
             bar.advance(len(part))
         if not written:
             raise UsageError(
-                "no text in it" if kind != "span" else "no text of two sentences in it, of which one could ask",
+                "no text in it" if kind != "span" else "no text in it that one could ask about",
                 where=str(path),
                 cure="name a file with text",
             )
@@ -168,7 +168,9 @@ def _parquet_texts(path: Path, column: str) -> Iterator[str]:
 def _write_asked(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str]) -> int:
     """Writes texts as questions and contexts, the first window of each; returns their number."""
     longest = int(tokeniser.truncation["max_length"])
-    asked = [pair for text in texts if (pair := ask(text, longest // _WORDS_A_QUESTION)) is not None]
+    asked = [pair for text in texts for pair in ask(text, longest // _WORDS_A_QUESTION)]
+    if not asked:
+        return 0
     tokeniser.no_truncation()
     sizes = [len(question.ids) for question in tokeniser.encode_batch([question for question, _ in asked])]
     pairs = [pair for pair, size in zip(asked, sizes, strict=True) if size <= longest // 2]

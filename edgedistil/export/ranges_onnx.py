@@ -1,16 +1,12 @@
-"""Ranges of a model's modules as ranges of an exported ONNX file's tensors, for onnxruntime's static quantiser."""
+"""Ranges of a model's modules as ranges of an exported ONNX file's tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from edgedistil.errors import require
 from edgedistil.models.modelling import EdgeBertHeadModel
-from edgedistil.quantise.products import Graph, Product, name_products, tensor_ranges
+from edgedistil.quantise.products import Graph, Product, tensor_ranges
 from edgedistil.quantise.ranges import Range, Ranges
 
 _ALIKE = ("Reshape", "Transpose", "Slice", "Gather", "Squeeze", "Unsqueeze", "Identity")
@@ -28,27 +24,6 @@ def onnx_ranges(path: Path, model: EdgeBertHeadModel, ranges: Ranges) -> dict[st
         EdgeDistilError: When a layer with a range is not in the file.
     """
     return tensor_ranges(_read(path), model, ranges, str(path))
-
-
-def onnx_overrides(found: Mapping[str, Range]) -> dict[str, list[dict[str, Any]]]:
-    """Returns ranges as onnxruntime's `TensorQuantOverrides`: an extra option of its static quantiser.
-
-    Scale and zero then follow from these ends alone, whatever the calibration reader sees.
-    """
-    return {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in found.items()}
-
-
-def onnx_float_nodes(path: Path, model: EdgeBertHeadModel, ranges: Ranges) -> list[str]:
-    """Returns the names of the products of layers without a range: onnxruntime's `nodes_to_exclude`.
-
-    Args:
-        path: What `export_onnx` made of the model.
-        model: The model.
-        ranges: By the names of its modules.
-    """
-    graph = _read(path)
-    named = name_products(graph.products, model)
-    return [one.name for one in graph.products if one.output in named and named[one.output] not in ranges.inputs]
 
 
 def _read(path: Path) -> Graph:
@@ -69,7 +44,7 @@ def _read(path: Path) -> Graph:
             weight = numpy_helper.to_array(constants[node.input[1]]) if node.input[1] in constants else None
             if weight is not None and not any(one.name == "transB" and one.i for one in node.attribute):
                 weight = weight.T
-            graph.products.append(Product(varying, node.output[0], weight, node.name))
+            graph.products.append(Product(varying, node.output[0], weight))
         elif node.op_type in _ALIKE and node.input[0] in varying:
             graph.alike[node.output[0]] = node.input[0]
         elif node.op_type == "Add" and len(varying) == 1:

@@ -1,8 +1,7 @@
-"""Ranges of a model's modules as a calibration result for ai-edge-quantizer, on an exported TFLite file."""
+"""Ranges of a model's modules as ranges of an exported TFLite file's tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,6 @@ from edgedistil.quantise.ranges import Range, Ranges
 from edgedistil.quiet import silence
 
 _ALIKE = ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "GATHER", "SQUEEZE", "EXPAND_DIMS")
-
-Calibration = dict[str, dict[str, Any]]
-"""ai-edge-quantizer's calibration result: statistics by the name of a tensor."""
 
 
 def tflite_ranges(path: Path, model: EdgeBertHeadModel, ranges: Ranges) -> dict[str, Range]:
@@ -32,24 +28,6 @@ def tflite_ranges(path: Path, model: EdgeBertHeadModel, ranges: Ranges) -> dict[
         EdgeDistilError: When a layer with a range is not in the file, as where the converter has folded the norms.
     """
     return tensor_ranges(_read(path), model, ranges, str(path))
-
-
-def tflite_calibration(measured: Mapping[str, Mapping[str, Any]], found: Mapping[str, Range]) -> Calibration:
-    """Returns a calibration result in which the ranges stand in for what was measured.
-
-    Args:
-        measured: Of `Quantizer.calibrate` on this file: the tensors that no range is about, such as sums and norms,
-            keep theirs.
-        found: Of `tflite_ranges`.
-    """
-    made: Calibration = {name: dict(statistics) for name, statistics in measured.items()}
-    for name, (low, high) in found.items():
-        shape = np.shape(made.get(name, {}).get("min", np.zeros(())))
-        made[name] = made.get(name, {}) | {
-            "min": np.full(shape, low, dtype=np.float32),
-            "max": np.full(shape, high, dtype=np.float32),
-        }
-    return made
 
 
 def _read(path: Path) -> Graph:

@@ -23,13 +23,11 @@ class Product:
         inputs: Tensors that vary, in the product's order: one where the other is a weight, else two.
         output: Its result.
         weight: The constant one, [out, in].
-        name: What the file calls it, where it has names.
     """
 
     inputs: tuple[str, ...]
     output: str
     weight: np.ndarray | None = None
-    name: str = ""
 
 
 @dataclass

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 import pytest
@@ -191,7 +191,8 @@ def test_files_take_turns_and_never_run_at_once(own, tmp_path: Path) -> None:
     assert all(int(earlier[2]) <= int(later[1]) for earlier, later in pairwise(spans))
     timed = sum(map(sum, sizes))
     turns = "".join(name for name, *_ in spans[-timed:])
-    expected = "".join(name * count for row in zip(*sizes, strict=True) for name, count in zip("abc", row, strict=True))
+    rounds = zip_longest(*sizes, fillvalue=0)  # a busy machine may ask one file for a round more
+    expected = "".join(name * count for row in rounds for name, count in zip("abc", row, strict=True))
     assert turns == expected
 
 

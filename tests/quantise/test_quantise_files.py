@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edgedistil.errors import EdgeDistilError
 from edgedistil.export.onnx import export_onnx
-from edgedistil.export.ranges_onnx import onnx_float_nodes, onnx_overrides, onnx_ranges
-from edgedistil.export.ranges_tflite import tflite_calibration
+from edgedistil.export.quantise_onnx_static import quantise_onnx_static
+from edgedistil.export.ranges_onnx import onnx_ranges
 from edgedistil.models import take_layers
 from edgedistil.quantise.prepare import Config, calibrate, prepare, strip
 from edgedistil.quantise.ranges import scale_and_zero
@@ -26,36 +24,11 @@ def ready(model, rows):
     return strip(prepared)
 
 
-class _Rows(CalibrationDataReader):
-    def __init__(self, rows):
-        self._left = [rows.batch([row], int(rows.lengths[row])) for row in range(2)]
-
-    def get_next(self):
-        return dict(zip(("input_ids", "attention_mask"), self._left.pop(), strict=True)) if self._left else None
-
-
-def test_an_onnx_file_s_scales_are_those_of_the_ranges(ready, rows, tmp_path):
+def test_an_onnx_file_s_scales_are_those_of_the_ranges(ready, tmp_path):
     model, ranges = ready
     export_onnx(model, tmp_path / "fp32.onnx")
     found = onnx_ranges(tmp_path / "fp32.onnx", model, ranges)
-    left = onnx_float_nodes(tmp_path / "fp32.onnx", model, ranges)
-    assert left == ["/model/classifier/Gemm"]
-    quantize_static(
-        tmp_path / "fp32.onnx",
-        tmp_path / "int8.onnx",
-        _Rows(rows),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8,
-        nodes_to_exclude=left,
-        extra_options={
-            "TensorQuantOverrides": onnx_overrides(found),
-            "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
-            "MatMulConstBOnly": False,
-        },
-    )
+    quantise_onnx_static(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", ranges=found)
     graph = onnx.load(str(tmp_path / "int8.onnx")).graph
     values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     steps = {node.input[0]: node.input[1:] for node in graph.node if node.op_type == "QuantizeLinear"}
@@ -82,12 +55,3 @@ def test_a_file_of_other_weights_is_refused(model, ready, tmp_path):
         EdgeDistilError, match=r"other\.onnx: .* are not in it as they are in the model.*with_unfolded_norms"
     ):
         onnx_ranges(tmp_path / "other.onnx", *ready)
-
-
-def test_ranges_stand_in_for_what_tflite_s_calibration_measured():
-    measured = {"some sum": {"min": np.array([[-1.0]]), "max": np.array([[1.0]])}}
-    made = tflite_calibration(
-        measured | {"input": {"min": np.array([[-9.0]]), "max": np.array([[9.0]])}}, {"input": (-1.0, 2.0)}
-    )
-    assert made["some sum"] == measured["some sum"]
-    assert (made["input"]["min"].tolist(), made["input"]["max"].tolist()) == ([[-1.0]], [[2.0]])
