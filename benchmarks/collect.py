@@ -11,31 +11,21 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from held_out import HeldOut
 
 from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement
-from edgedistil.bench.runner import runtimes
-from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bench.runner.scoring import predict_all
-from edgedistil.bench.scores import accuracy_of
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.bundle.read import Bundle, open_bundle
-from edgedistil.data.tokens import open_tokens
-from edgedistil.gate.paired import compare_scores
-from edgedistil.gate.statistics import Pairs, tango_lower, tango_upper
+from edgedistil.bundle.read import open_bundle
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.plan import Plan, plan_recipe
 from edgedistil.pipeline.publish import publish
 from edgedistil.recipe.load import Workspace, load_recipe
 from edgedistil.report.picture import draw
 from edgedistil.report.table import make_rows
-from edgedistil.tasks import Task, get_task
-from edgedistil.tasks.answers import Answers
 
 _COLOURS = {
     "paper": "#ffffff",
@@ -112,66 +102,18 @@ def _test_scores(plan: Plan, run: Path, data: Path, shipped_data: Path) -> list[
     exported = [name for name in bundle.formats if name != "pytorch"]
     files += [(f"{shipped}, {FORMATS[name].title}", bundle, name) for name in exported]
     labels = bundle.manifest.labels
-    judges = {folder: _judge(folder / "test", recipe.task, labels) for folder in {data, shipped_data}}
+    judges = {folder: HeldOut.open(folder / "test", recipe.task, labels) for folder in {data, shipped_data}}
     statistics = {
-        title: judges[shipped_data if held is bundle else data].statistics(held, format_name)
+        title: judges[shipped_data if held is bundle else data].statistics(
+            FORMATS[format_name].runtime, held.path(format_name)
+        )
         for title, held, format_name in files
     }
-    judge = judges[data]
-    return [judge.row(title, found, statistics["teacher, ONNX fp32"]) for title, found in statistics.items()]
-
-
-def _judge(split: Path, task: str, labels: list[str]) -> TestSplit:
-    answers = split / "answers.jsonl"
-    return TestSplit(
-        open_tokens(split), get_task(task, labels), labels, Answers.load(answers) if answers.is_file() else None
-    )
-
-
-@dataclass(frozen=True)
-class TestSplit:
-    """The examples that nothing was chosen by."""
-
-    tokens: EvaluationSet
-    task: Task
-    labels: list[str]
-    answers: Answers | None
-
-    def statistics(self, bundle: Bundle, format_name: str) -> np.ndarray:
-        """Returns the task's additive statistics of one file, [examples, k]."""
-        runtime = runtimes.create(FORMATS[format_name].runtime, str(bundle.path(format_name)), threads=2)
-        outputs = predict_all(runtime, self.tokens, 1, lambda _: None)
-        runtime.close()
-        references = self.task.references(self.tokens, self.answers, self.labels)
-        predictions = self.task.predictions(outputs, self.tokens, self.answers, self.labels)
-        return self.task.statistics([predictions[name] for name in references], list(references.values()))
-
-    def row(self, title: str, found: np.ndarray, teacher: np.ndarray) -> dict[str, Any]:
-        """Returns one file's scores and its difference from the teacher's, with 95 % intervals."""
-        made = accuracy_of(self.task, found)
-        return {
-            "name": title,
-            "metric": made.metric,
-            "accuracy": [made.value, made.low, made.high],
-            "others": made.others,
-            "examples": len(found),
-            "against_teacher": self._difference(found, teacher, made.metric),
-        }
-
-    def _difference(self, found: np.ndarray, teacher: np.ndarray, metric: str) -> dict[str, Any]:
-        if metric == "accuracy":
-            right, before = found[:, 0] > 0, teacher[:, 0] > 0
-            pairs = Pairs(len(right), int((right & ~before).sum()), int((before & ~right).sum()))
-            low, high = tango_lower(pairs, 0.975), tango_upper(pairs, 0.975)
-            return {
-                "difference": pairs.difference,
-                "low": low,
-                "high": high,
-                "gained": int(pairs.gained),
-                "lost": int(pairs.lost),
-            }
-        paired = compare_scores(teacher, found, lambda sums: self.task.metrics(sums)[metric])
-        return {"difference": paired.difference, "low": paired.lower(0.975), "high": paired.upper(0.975)}
+    judge, teacher = judges[data], statistics["teacher, ONNX fp32"]
+    return [
+        {"name": title, **judge.score(found), "against_teacher": judge.difference(found, teacher)}
+        for title, found in statistics.items()
+    ]
 
 
 if __name__ == "__main__":

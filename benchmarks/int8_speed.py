@@ -1,0 +1,109 @@
+"""int8 at DistilBERT's size: `python benchmarks/int8_speed.py TOKENISED` writes results/int8/speed.json.
+
+A student of 6 x 768 (12 heads of 64, 3072 neurons, 30,522 words) with random weights, since no time depends on them, in
+every format, and what the peers make of its fp32 files; 128 tokens, all files in turns. TOKENISED is a data stage's
+split, whose text the static files are calibrated on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from int8 import FP32, MADE, OURS, RESULTS, UNTIMED, File, bench, own_files, peer_files, peer_versions, times_of
+
+from edgedistil.bench.facts import local_facts
+from edgedistil.bench.measurement import Measurement, speedup
+from edgedistil.data.tokens import open_tokens
+from edgedistil.export.calibration import choose_rows
+from edgedistil.export.making import EXPORTERS, Calibrating, Job
+from edgedistil.models import EdgeBertConfig, EdgeBertForSequenceClassification
+from edgedistil.pipeline.bundling import package_versions
+from edgedistil.quiet import silence
+
+LENGTH = 128
+LAYERS = 6
+
+
+def make(folder: Path, rows: Any) -> dict[str, Path]:
+    """Writes the model in every timed format; returns where each is."""
+    torch.manual_seed(0)
+    config = EdgeBertConfig(hidden_size=768, head_size=64, heads=[12] * LAYERS, ffn=[3072] * LAYERS, num_labels=2)
+    model = EdgeBertForSequenceClassification(config).eval()
+    job = Job(model, [LENGTH], folder, Calibrating(rows, folder=folder))
+    formats = [name for name in MADE if name not in UNTIMED]
+    for name in formats:
+        if not job.place(name).is_file():
+            print(f"making {name}", flush=True)
+            with silence():
+                EXPORTERS[name](job)
+    (folder / "config.json").write_text(json.dumps({"model_type": "distilbert", "n_layers": LAYERS}), encoding="utf-8")
+    return {name: job.place(name) for name in formats}
+
+
+def fastest(files: list[File], measured: Mapping[str, Measurement], runtime: str, *, ours: bool) -> Measurement:
+    """Returns the fastest 8-bit file of ours, or of the peers', in a runtime with or without bf16."""
+    found = [
+        measured[file.title]
+        for file in files
+        if file.runtime.startswith(runtime) and (file.by == OURS) == ours and "_wi8_" in file.scheme
+    ]
+    return max(found, key=lambda one: speedup(one, measured[FP32]).value)
+
+
+def duel(files: list[File], measured: Mapping[str, Measurement], runtime: str) -> dict[str, Any]:
+    """Returns how fast our best and the peers' best 8-bit files are in a runtime, and ours against theirs."""
+    ours, theirs = (fastest(files, measured, runtime, ours=whose) for whose in (True, False))
+    sides = {"ours": (ours, measured[FP32]), "peers": (theirs, measured[FP32]), "ours_against_peers": (ours, theirs)}
+    found: dict[str, Any] = {"files": [ours.name, theirs.name]}
+    for name, pair in sides.items():
+        ratio = speedup(*pair)
+        found[name] = [ratio.value, ratio.low, ratio.high]
+    return found
+
+
+def main() -> None:
+    """Makes what is missing, measures, and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("text", type=Path, help="a data stage's train folder")
+    parser.add_argument("--folder", type=Path, default=Path("runs/int8-speed"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20.0, help="most timed seconds a file")
+    ask = parser.parse_args()
+    text = choose_rows(open_tokens(ask.text), 300, 0)
+    paths = make(ask.folder, text)
+    files = own_files(paths)
+    peers = (paths["onnx-fp32"], paths["tflite-fp32"], ask.folder / "config.json", text, ask.folder / "peers")
+    files += peer_files(*peers, dev=None)
+    measured = bench(files, LENGTH, ask.threads, ask.seconds)
+    times = times_of(measured)
+    rows = [
+        {"title": one.title, "by": one.by, "scheme": one.scheme, "runtime": one.runtime, "bytes": one.bytes}
+        | times[one.title]
+        for one in files
+    ]
+    runtimes = ("openvino", "litert", "onnxruntime")
+    facts = local_facts()
+    record = {
+        "command": "python benchmarks/int8_speed.py TOKENISED",
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
+        "versions": package_versions() | peer_versions(),
+        "shape": "6 x 768",
+        "threads": ask.threads,
+        "tokens": LENGTH,
+        "best": {name: duel(files, measured, name) for name in runtimes},
+        "rows": rows,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record["best"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
