@@ -100,11 +100,11 @@ def write(name: str, metric: str, rows: list[dict[str, Any]], command: str) -> P
     """Writes the rows, those of earlier calls kept unless made again; returns the file."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
-    made = {(row["method"], row["seed"], tuple(row["overrides"])): row for row in [*before, *rows]}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": [], "command": command}
+    made = {(row["method"], row["seed"], tuple(row["overrides"])): row for row in [*before["rows"], *rows]}
     facts = local_facts()
     record = {
-        "command": command,
+        "command": " && ".join(dict.fromkeys([*before["command"].split(" && "), command])),
         "date": dt.date.today().isoformat(),
         "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
         "versions": package_versions(),

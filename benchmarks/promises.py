@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from figures import Promise, below, gain, kept, minutes, size_share, speed, test_loss, test_loss_from, value
+from figures import Promise, below, gain, kept, minutes, speed, test_loss, value
+from promises_int8 import INT8
 
 PROMISES = [
     Promise(
@@ -88,7 +89,7 @@ PROMISES = [
     ),
     Promise(
         "distil.emotion",
-        "Emotion: what a 6-layer student keeps, test split, one seed",
+        "Emotion: what a 6-layer student keeps, test split, mean of three seeds",
         ">= 98.0",
         "%",
         "distillation",
@@ -122,33 +123,7 @@ PROMISES = [
         "xquad.json",
         below("xquad.json", having="distil.unlabelled"),
     ),
-    Promise(
-        "int8.sst2-onnx-loss",
-        "SST-2, ONNX int8 below the same model in fp32, test split",
-        "<= 0.4",
-        "points",
-        "sst2",
-        "run.json",
-        test_loss_from("pruned, ONNX int8", "pruned, ONNX fp32"),
-    ),
-    Promise(
-        "int8.sst2-tflite-loss",
-        "SST-2, TFLite int8 below the same model in fp32, test split",
-        "<= 0.4",
-        "points",
-        "sst2",
-        "run.json",
-        test_loss_from("pruned, TFLite int8", "pruned, TFLite fp32"),
-    ),
-    Promise(
-        "int8.sst2-size",
-        "SST-2, ONNX int8 file's share of the fp32 one",
-        "<= 27.0",
-        "%",
-        "sst2",
-        "measurements.jsonl",
-        size_share("pruned, ONNX int8", "pruned, ONNX fp32"),
-    ),
+    *INT8,
     Promise(
         "devices.overhead",
         "p50 of a model of 1.7 ms as a bench measures it, in ONNX Runtime and LiteRT, the worse of the two",
