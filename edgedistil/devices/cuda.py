@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,16 +16,14 @@ from edgedistil.bench.settings import BenchSettings
 from edgedistil.devices.profile import DeviceProfile, Kind, register
 from edgedistil.progress import Progress
 
-_TORCH = "pytorch-cuda-"
+_ORT, _TENSORRT, _TORCH = "onnxruntime-cuda", "onnxruntime-tensorrt", "pytorch-cuda-"
 _WORKER = "edgedistil.models.worker"
 
 
 class CudaProfile(DeviceProfile):
-    """A GPU; its runtimes are other names for those of the bundle's files."""
+    """A GPU; its runtimes are other names for those of the bundle's files, all that are there by default."""
 
-    runtimes: list[str] = Field(
-        default=["onnxruntime-cuda", f"{_TORCH}fp32", f"{_TORCH}fp16", f"{_TORCH}bf16"], min_length=1
-    )
+    runtimes: list[str] = Field(default_factory=lambda: usual_runtimes(tensorrt=has_tensorrt()), min_length=1)
 
     @property
     def opens(self) -> set[str]:
@@ -34,7 +33,17 @@ class CudaProfile(DeviceProfile):
     @classmethod
     def known_runtimes(cls) -> list[str]:
         """Returns what `runtimes` may name."""
-        return ["onnxruntime-cuda", *(f"{_TORCH}{dtype}" for dtype in ("fp32", "fp16", "bf16"))]
+        return usual_runtimes(tensorrt=True)
+
+
+def usual_runtimes(*, tensorrt: bool) -> list[str]:
+    """Returns what a GPU is benched with, TensorRT included or not."""
+    return [_ORT, *([_TENSORRT] if tensorrt else []), *(f"{_TORCH}{dtype}" for dtype in ("fp32", "fp16", "bf16"))]
+
+
+def has_tensorrt() -> bool:
+    """Returns whether TensorRT is installed, which ONNX Runtime's provider of that name needs."""
+    return importlib.util.find_spec("tensorrt") is not None
 
 
 class CudaDevice:
@@ -68,11 +77,15 @@ class CudaDevice:
 
 
 def on_gpu(cases: Sequence[Case], runtimes: Sequence[str]) -> list[Case]:
-    """Returns the cases as a GPU runs them: ONNX in one way, PyTorch weights once a precision."""
+    """Returns the cases as a GPU runs them: ONNX once a provider, PyTorch weights once a precision."""
     taken = []
     for case in cases:
-        if case.runtime == "onnxruntime" and "onnxruntime-cuda" in runtimes:
-            taken.append(replace(case, name=f"{case.name}, cuda", runtime="onnxruntime-cuda"))
+        if case.runtime == "onnxruntime":
+            taken += [
+                replace(case, name=f"{case.name}, {name.removeprefix('onnxruntime-')}", runtime=name)
+                for name in (_ORT, _TENSORRT)
+                if name in runtimes
+            ]
         if case.runtime == "pytorch":
             taken += [
                 replace(case, name=f"{case.name}, {name.removeprefix('pytorch-')}", runtime=name, worker_module=_WORKER)

@@ -192,7 +192,16 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """Returns what stands below a table: how it was run, and every flag with the rows it is about."""
     settings = list(dict.fromkeys(row.setting for row in rows))
     lines = [f"{'; '.join(settings)}; intervals are 95 %{tokenising(rows)}{without_cuda(rows)}"] if rows else []
-    return lines + [f"* {line}" for line in flag_lines([(row.name, row.flags) for row in rows])]
+    return lines + advice(rows) + [f"* {line}" for line in flag_lines([(row.name, row.flags) for row in rows])]
+
+
+def advice(rows: Sequence[Row]) -> list[str]:
+    """Returns what whoever asked for int8 on the plain CUDA provider should know: it has few kernels."""
+    names = [row.name for row in rows if row.runtime.startswith("onnxruntime-cuda") and "int8" in row.format]
+    if not names:
+        return []
+    told = "int8 in ONNX Runtime on CUDA is slower than fp16, as few of its nodes have kernels there: choose onnx-fp16"
+    return [f"{told}, or TensorRT ({', '.join(names)})"]
 
 
 def tokenising(rows: Sequence[Row]) -> str:
@@ -203,7 +212,7 @@ def tokenising(rows: Sequence[Row]) -> str:
 
 def without_cuda(rows: Sequence[Row]) -> str:
     """Returns that no file was run on an NVIDIA GPU, where that is so: it is then not known how it would do."""
-    return "" if any("cuda" in row.runtime for row in rows) else "; CUDA was not measured"
+    return "" if any("cuda" in row.runtime or "tensorrt" in row.runtime for row in rows) else "; CUDA was not measured"
 
 
 def flag_lines(flags: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

@@ -9,7 +9,7 @@ from tiny_bundle import make_model
 
 from edgedistil.bench.cases import Case
 from edgedistil.bench.runner.errors import RunnerError
-from edgedistil.bench.runner.runtimes import onnxruntime_cuda
+from edgedistil.bench.runner.runtimes import onnxruntime_cuda, onnxruntime_tensorrt
 from edgedistil.devices import load_profile
 from edgedistil.devices.cuda import on_gpu
 from edgedistil.models.configuration import EdgeBertConfig
@@ -21,7 +21,9 @@ IDS = np.array([[2, 7, 3, 0], [2, 8, 8, 3]])
 MASK = (IDS > 0).astype(np.int64)
 
 
-def test_files_become_what_a_gpu_runs() -> None:
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_files_become_what_a_gpu_runs(tensorrt: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgedistil.devices.cuda.has_tensorrt", lambda: tensorrt)
     profile = load_profile("cuda", [SHIPPED])
     cases = [
         Case("ONNX fp32", "b", Path("x"), "onnx-fp32", "onnxruntime", 1, 8),
@@ -29,9 +31,9 @@ def test_files_become_what_a_gpu_runs() -> None:
         Case("PyTorch", "b", Path("x"), "pytorch", "pytorch", 1, 8),
     ]
     found = on_gpu(cases, profile.runtimes)
-    names = ["ONNX fp32, cuda", "PyTorch, cuda-fp32", "PyTorch, cuda-fp16", "PyTorch, cuda-bf16"]
-    assert [case.name for case in found] == names
-    assert [case.brings_worker for case in found] == [False, True, True, True]
+    onnx = ["ONNX fp32, cuda", *(["ONNX fp32, tensorrt"] if tensorrt else [])]
+    assert [case.name for case in found] == [*onnx, "PyTorch, cuda-fp32", "PyTorch, cuda-fp16", "PyTorch, cuda-bf16"]
+    assert [case.brings_worker for case in found] == [*(False for _ in onnx), True, True, True]
     assert profile.opens == {"onnxruntime", "pytorch"}
 
 
@@ -42,6 +44,16 @@ def test_onnxruntime_never_falls_back_to_the_cpu_unseen(tmp_path: Path) -> None:
             onnxruntime_cuda.load(str(tmp_path / "model.onnx"), 1, None)
     model = onnxruntime_cuda.load(str(tmp_path / "model.onnx"), 1, None, "CPUExecutionProvider")
     assert model.name == "onnxruntime-cuda"
+    assert model.run(IDS, MASK).shape == (2, 2)
+
+
+def test_tensorrt_never_falls_back_unseen(tmp_path: Path) -> None:
+    make_model(tmp_path / "model.onnx")
+    if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(RunnerError, match="knows no TensorRT; run: pip install onnxruntime-gpu tensorrt"):
+            onnxruntime_tensorrt.load(str(tmp_path / "model.onnx"), 1, None)
+    model = onnxruntime_tensorrt.load(str(tmp_path / "model.onnx"), 1, None, "CPUExecutionProvider")
+    assert model.name == "onnxruntime-tensorrt"
     assert model.run(IDS, MASK).shape == (2, 2)
 
 

@@ -54,6 +54,16 @@ def test_conditions_are_flagged_below_the_table(measurements: list[Measurement],
     assert "* throttled: the processor was slowed down or short of voltage (noisy)" in text
 
 
+def test_int8_on_plain_cuda_is_advised_against(measurement: Make) -> None:
+    cuda = measurement(name="ONNX int8, cuda", format="onnx-int8", runtime="onnxruntime-cuda")
+    text = render_markdown(make_rows([cuda]))
+    assert "int8 in ONNX Runtime on CUDA is slower than fp16" in text
+    assert "choose onnx-fp16, or TensorRT (ONNX int8, cuda)" in text
+    assert "CUDA was not measured" not in text
+    for other in ({"format": "onnx-fp16"}, {"runtime": "onnxruntime-tensorrt"}, {"runtime": "onnxruntime"}):
+        assert "slower" not in render_markdown(make_rows([cuda.model_copy(update=other)]))
+
+
 def test_a_quiet_moment_outweighs_the_load_of_a_minute_ago(measurement: Make) -> None:
     quiet = measurement(conditions=Conditions(load_average_before=1.9, busy_before=0.02))
     busy = measurement(conditions=Conditions(load_average_before=0.1, busy_before=0.6))

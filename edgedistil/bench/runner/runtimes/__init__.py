@@ -52,6 +52,7 @@ Factory = Callable[[str, int, Optional[int]], Runtime]
 _MODULES = {
     "onnxruntime": ".onnxruntime",
     "onnxruntime-cuda": ".onnxruntime_cuda",
+    "onnxruntime-tensorrt": ".onnxruntime_tensorrt",
     "openvino": ".openvino",
     "openvino-bf16": ".openvino_bf16",
     "litert": ".litert",
