@@ -11,7 +11,12 @@ from edgedistil.devices.profile import DeviceProfile
 
 _ROOM_MB = 500
 _MEMORY_MB = 400
-_PACKAGES = {"onnxruntime": ("onnxruntime",), "litert": ("ai-edge-litert", "tflite-runtime")}
+_PACKAGES = {
+    "onnxruntime": ("onnxruntime",),
+    "litert": ("ai-edge-litert", "tflite-runtime"),
+    "openvino": ("openvino",),
+    "openvino-bf16": ("openvino",),
+}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,12 @@ from edgedistil.progress import Progress
 
 _OLDEST_GLIBC = 17
 _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+_PACKAGES = {
+    "onnxruntime": "onnxruntime",
+    "litert": "ai-edge-litert",
+    "openvino": "openvino",
+    "openvino-bf16": "openvino",
+}
 _NARROW = ("tflite-runtime",)
 _INSTALL_SECONDS = 1800.0
 
@@ -36,8 +42,8 @@ def wanted_packages(runtimes: Sequence[str], bits: int) -> list[str]:
         if "litert" not in runtimes:
             raise UsageError("no wheel of its runtimes is for a 32-bit system", cure="give runtimes: [litert]")
         return list(_NARROW)
-    packages = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
-    return ["numpy", *(packages[name] for name in runtimes if name in packages)]
+    named = dict.fromkeys(_PACKAGES[name] for name in runtimes if name in _PACKAGES)
+    return ["numpy", *named]
 
 
 def platforms(machine: str, libc: str) -> list[str]:

@@ -81,6 +81,14 @@ def test_a_device_that_falls_short(changes: dict, name: str, expected: tuple[str
     assert expected[2] in cure
 
 
+def test_both_precisions_of_openvino_need_its_one_package() -> None:
+    profile = SshProfile(name="desk", kind="ssh", host="desk", runtimes=["openvino", "openvino-bf16"])
+    missing = judged(profile)
+    assert missing["openvino"] == ("missing", "not installed", "run: edgedistil devices setup desk")
+    there = judged(profile, libraries={**LIBRARIES, "openvino": {"version": "2026.4.0"}})
+    assert {there[name] for name in ("openvino", "openvino-bf16")} == {("ok", "openvino 2026.4.0", "")}
+
+
 def test_an_old_python_is_all_there_is_to_say() -> None:
     (finding,) = findings_of({"python": "3.7.3"}, PI)
     assert (finding.level, finding.cure) == ("missing", "install Python >= 3.9 there")
@@ -94,6 +102,7 @@ def test_wheels_fit_the_device() -> None:
     with pytest.raises(UsageError, match="its C library is not glibc"):
         platforms("aarch64", "")
     assert wanted_packages(["onnxruntime", "litert"], 64) == ["numpy", "onnxruntime", "ai-edge-litert"]
+    assert wanted_packages(["openvino", "openvino-bf16"], 64) == ["numpy", "openvino"]
     assert wanted_packages(["litert"], 32) == ["tflite-runtime"]
     with pytest.raises(UsageError, match="no wheel of its runtimes is for a 32-bit system"):
         wanted_packages(["onnxruntime"], 32)

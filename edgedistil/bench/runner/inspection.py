@@ -17,6 +17,7 @@ _MODULES = {
     "onnxruntime": "onnxruntime",
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
+    "openvino": "openvino",
     "tokenizers": "tokenizers",
 }
 # An import in a process of its own: a library built for a newer processor dies of an illegal instruction.
