@@ -81,7 +81,7 @@ def write_task_workspace(root: Path, task: str) -> Path:
     write_teacher(root / "teacher")
     data = WRITERS[task](root / "data")
     recipe = tiny_recipe() | {"name": "tiny", "task": task, "data": {"source": "files", **data}}
-    recipe["export"]["formats"] = ["onnx-int8", "tflite-int8"]
+    recipe["export"] = {"formats": ["onnx-int8", "tflite-int8"], "sequence_lengths": [32]}
     path = root / "export" / "tiny.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
