@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from int8 import FP32, MADE, OURS, RESULTS, UNTIMED, File, bench, own_files, peer_files, peer_versions, times_of
+from int8 import FP32, RESULTS, bench, peer_versions, times_of
+from int8_files import MADE, OURS, UNTIMED, File, own_files, peer_files
 
 from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement, speedup
