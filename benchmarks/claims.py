@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import Promise, read_run
+from int8_table import int8_table
 from promises import PROMISES
 
 from edgedistil.bench.measurement import read_measurements
@@ -67,6 +68,7 @@ def tables() -> dict[str, str]:
     return {
         "quickstart": render_markdown(make_rows(read_measurements(RESULTS / "quickstart" / "measurements.jsonl"))),
         "sst2": render_markdown(make_rows(read_measurements(RESULTS / "sst2" / "measurements.jsonl"))),
+        "int8": int8_table(RESULTS / "int8" / "sst2.json"),
         "claims": markdown_table(compute_claims()),
     }
 
