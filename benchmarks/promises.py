@@ -5,6 +5,31 @@ from __future__ import annotations
 from figures import Promise, below, gain, kept, minutes, speed, test_loss, value
 from promises_int8 import INT8
 
+
+def chain(recipe: str, title: str) -> list[Promise]:
+    """Returns what is promised of a task's whole way: 12 layers to 6 with half of their blocks removed, to TFLite."""
+    return [
+        Promise(
+            f"chain.{recipe}-score",
+            f"{title}, 12 layers to 6 with half of their blocks removed, int8 TFLite, below the teacher, test split",
+            "<= 2.0",
+            "points",
+            recipe,
+            "run.json",
+            test_loss("pruned, TFLite int8"),
+        ),
+        Promise(
+            f"chain.{recipe}-speed",
+            "The same file against its 12-layer teacher in ONNX Runtime fp32",
+            ">= 8.0",
+            "times faster",
+            recipe,
+            "measurements.jsonl",
+            speed("pruned, TFLite int8"),
+        ),
+    ]
+
+
 PROMISES = [
     Promise(
         "chain.quickstart-time",
@@ -60,6 +85,9 @@ PROMISES = [
         "measurements.jsonl",
         speed("pruned, TFLite int8"),
     ),
+    *chain("emotion", "Emotion"),
+    *chain("toxic-spans", "Toxic spans, character F1"),
+    *chain("stsb", "STS-B, Pearson's correlation"),
     Promise(
         "distil.sst2",
         "SST-2: what a 6-layer student keeps of its 12-layer teacher's accuracy, test split",
