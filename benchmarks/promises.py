@@ -135,7 +135,7 @@ PROMISES = [
     ),
     Promise(
         "distil.stsb",
-        "STS-B: what a 6-layer student keeps of Pearson's correlation, a split not used to choose anything, mean of three seeds",
+        "STS-B: what a 6-layer student keeps of Pearson's correlation, an unused split, mean of three seeds",
         ">= 98.0",
         "%",
         "distillation",
@@ -144,7 +144,7 @@ PROMISES = [
     ),
     Promise(
         "distil.xquad",
-        "XQuAD, 714 questions and 11,240 clozes of plain text: a 6-layer student's F1 below its teacher's, other articles",
+        "XQuAD, 714 questions, 11,240 clozes of plain text: a 6-layer student's F1 below its teacher's, other articles",
         "<= 2.0",
         "points",
         "distillation",
