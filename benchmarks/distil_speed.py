@@ -180,7 +180,7 @@ def measure(shared: Path, turns: int, count: int, epochs: float) -> dict[str, An
             "edgedistil_with_cache": whole,
             "trainer": plain,
         },
-        "ratio": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios), "turns": ratios},
+        "ratio": {"interval": [statistics.median(ratios), min(ratios), max(ratios)], "turns": ratios},
         "ratio_without_cache": statistics.median(a / b for a, b in zip(cached, plain, strict=True)),
     }
 
@@ -211,7 +211,7 @@ def main() -> None:
     }
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"{record['ratio']['median']:.2f} times the plain loop ({options.results / 'speed.json'})")
+    print(f"{record['ratio']['interval'][0]:.2f} times the plain loop ({options.results / 'speed.json'})")
 
 
 if __name__ == "__main__":

@@ -151,6 +151,15 @@ PROMISES = [
         "xquad.json",
         below("xquad.json", having="distil.unlabelled"),
     ),
+    Promise(
+        "distil.speed",
+        "Distilling with the teacher's outputs cached, in bf16, against a plain fp32 Trainer loop with it in the loop",
+        ">= 1.8",
+        "times the examples a second",
+        "distil_speed",
+        "speed.json",
+        value("speed.json", "ratio", "interval"),
+    ),
     *INT8,
     Promise(
         "devices.overhead",
