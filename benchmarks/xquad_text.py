@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 from itertools import islice
 from pathlib import Path
 
+from edgedistil.data.asking import sentences_of
 from edgedistil.data.unlabelled import read_texts
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.run import run_plan
@@ -21,14 +21,13 @@ from edgedistil.progress import TerminalProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 from edgedistil.tasks.answers import Answers
 
-_END = re.compile(r"(?<=[.!?])(?:\s|<br\s*/?>)+(?=[A-Z\"'])")
 _WORDS = 100
 
 
 def passages(text: str) -> list[str]:
     """Returns a text's sentences joined to passages of at least a hundred words; a short rest goes to the last."""
     made: list[list[str]] = [[]]
-    for sentence in _END.split(text):
+    for sentence in sentences_of(text):
         if sum(len(part.split()) for part in made[-1]) >= _WORDS:
             made.append([])
         made[-1].append(sentence.strip())

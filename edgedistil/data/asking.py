@@ -30,6 +30,11 @@ _CLAUSE = re.compile(r"[,;:()]|\s[-–—]\s")
 _DROPPED = 0.1  # of the words: word for word, a question would be found by its letters
 
 
+def sentences_of(text: str) -> list[str]:
+    """Returns a text's sentences: split where an end is followed by a capital, line breaks of HTML between them."""
+    return [part for part in _END.split(text) if part.strip()]
+
+
 def ask(text: str, most_words: int) -> list[tuple[str, str]]:
     """Returns questions with their passages; the same ones for the same text.
 
@@ -41,7 +46,7 @@ def ask(text: str, most_words: int) -> list[tuple[str, str]]:
         A sentence with the passage without it, where there is one of fitting length beside others; then clozes with
         the whole passage. Empty where no sentence will do.
     """
-    sentences = [part for part in _END.split(text) if part.strip()]
+    sentences = sentences_of(text)
     fit = [number for number, part in enumerate(sentences) if _FEWEST_WORDS <= len(part.split()) <= most_words]
     asked = []
     if len(sentences) > 1 and fit:
@@ -79,5 +84,6 @@ def _around(sentence: str, start: int, end: int, most_words: int) -> list[str]:
         before, after = (re.findall(r"[\w'’%$-]+", part) for part in (sentence[low:start], sentence[end:high]))
         if len(before) + len(after) >= _FEWEST_WORDS:
             break
-    spare = most_words - 3  # what the question words take
-    return [*before[-(spare // 2) :], *after[: spare - min(len(before), spare // 2)]]
+    spare = max(0, most_words - 3)  # what the question words take
+    left = min(len(before), spare // 2)
+    return [*before[len(before) - left :], *after[: spare - left]]
