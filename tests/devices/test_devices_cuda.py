@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnxruntime
@@ -37,23 +38,32 @@ def test_files_become_what_a_gpu_runs(tensorrt: bool, monkeypatch: pytest.Monkey
     assert profile.opens == {"onnxruntime", "pytorch"}
 
 
-def test_onnxruntime_never_falls_back_to_the_cpu_unseen(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "provider", "line"),
+    [
+        (onnxruntime_cuda, "CUDAExecutionProvider", "knows no GPU; run: pip install onnxruntime-gpu"),
+        (
+            onnxruntime_tensorrt,
+            "TensorrtExecutionProvider",
+            "knows no TensorRT; run: pip install onnxruntime-gpu tensorrt",
+        ),
+    ],
+)
+def test_no_provider_falls_back_unseen(
+    runtime: ModuleType, provider: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_model(tmp_path / "model.onnx")
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        with pytest.raises(RunnerError, match="knows no GPU; run: pip install onnxruntime-gpu"):
-            onnxruntime_cuda.load(str(tmp_path / "model.onnx"), 1, None)
-    model = onnxruntime_cuda.load(str(tmp_path / "model.onnx"), 1, None, "CPUExecutionProvider")
-    assert model.name == "onnxruntime-cuda"
-    assert model.run(IDS, MASK).shape == (2, 2)
-
-
-def test_tensorrt_never_falls_back_unseen(tmp_path: Path) -> None:
-    make_model(tmp_path / "model.onnx")
-    if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
-        with pytest.raises(RunnerError, match="knows no TensorRT; run: pip install onnxruntime-gpu tensorrt"):
-            onnxruntime_tensorrt.load(str(tmp_path / "model.onnx"), 1, None)
-    model = onnxruntime_tensorrt.load(str(tmp_path / "model.onnx"), 1, None, "CPUExecutionProvider")
-    assert model.name == "onnxruntime-tensorrt"
+    file = str(tmp_path / "model.onnx")
+    if provider not in onnxruntime.get_available_providers():
+        with pytest.raises(RunnerError, match=line):
+            runtime.load(file, 1, None)
+        # As where the provider is built in, and its libraries or the GPU are missing.
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider, "CPUExecutionProvider"])
+        with pytest.raises(RunnerError, match="found no usable"):
+            runtime.load(file, 1, None)
+        monkeypatch.undo()
+    model = runtime.load(file, 1, None, "CPUExecutionProvider")
+    assert model.name == runtime.__name__.rpartition(".")[2].replace("_", "-")
     assert model.run(IDS, MASK).shape == (2, 2)
 
 

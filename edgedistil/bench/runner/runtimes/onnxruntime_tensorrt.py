@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Optional
 
 from ..errors import RunnerError
-from .onnxruntime import OnnxModel, onnxruntime
+from .onnxruntime import OnnxModel
+from .onnxruntime_cuda import PROVIDER as CUDA
+from .onnxruntime_cuda import open_on
 
-_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+_PROVIDER = "TensorrtExecutionProvider"
 
 
 class OnnxTensorRtModel(OnnxModel):
-    """An ONNX file compiled for the GPU; scales of a static int8 file are taken as they are."""
+    """An ONNX file compiled for the GPU."""
 
     name = "onnxruntime-tensorrt"
 
 
-def load(path: str, threads: int, sequence_length: Optional[int], provider: str = _PROVIDERS[0]) -> OnnxTensorRtModel:
-    """Loads an ONNX file; the first inference of a length compiles it, which takes minutes.
+def load(path: str, threads: int, sequence_length: Optional[int], provider: str = _PROVIDER) -> OnnxTensorRtModel:
+    """Loads an ONNX file, which is compiled when it is first run.
 
     Args:
         path: The file.
@@ -29,9 +31,6 @@ def load(path: str, threads: int, sequence_length: Optional[int], provider: str 
         RunnerError: When this onnxruntime has no such provider, or falls back from it.
     """
     del sequence_length
-    if provider not in onnxruntime.get_available_providers():
-        raise RunnerError("this onnxruntime knows no TensorRT", "run: pip install onnxruntime-gpu tensorrt")
-    model = OnnxTensorRtModel(path, threads, _PROVIDERS if provider == _PROVIDERS[0] else [provider])
-    if model.providers[0] != provider:
-        raise RunnerError(f"{path}: onnxruntime found no usable TensorRT", "run: pip install tensorrt")
-    return model
+    providers = [provider, CUDA] if provider == _PROVIDER else [provider]
+    unknown = RunnerError("this onnxruntime knows no TensorRT", "run: pip install onnxruntime-gpu tensorrt")
+    return open_on(providers, OnnxTensorRtModel, path, threads, unknown, "TensorRT", "run: pip install tensorrt")
