@@ -11,12 +11,13 @@ from edgedistil.devices.profile import DeviceProfile
 
 _ROOM_MB = 500
 _MEMORY_MB = 400
-_PACKAGES = {
+PACKAGES = {
     "onnxruntime": ("onnxruntime",),
     "litert": ("ai-edge-litert", "tflite-runtime"),
     "openvino": ("openvino",),
     "openvino-bf16": ("openvino",),
 }
+"""By runtime, the packages that bring it, the one to install first."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _libraries(seen: dict[str, Any], profile: DeviceProfile) -> Iterator[Finding
     numpy = libraries.get("numpy")
     yield Finding("numpy", _version(numpy), "" if _usable(numpy) else setup)
     for runtime in profile.runtimes:
-        packages = _PACKAGES.get(runtime, (runtime,))
+        packages = PACKAGES.get(runtime, (runtime,))
         found = {package: libraries.get(package) for package in packages}
         usable = [f"{package} {entry['version']}" for package, entry in found.items() if entry and _usable(entry)]
         broken = [f"{package}: {entry['error']}" for package, entry in found.items() if entry and not _usable(entry)]

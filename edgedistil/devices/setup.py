@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgedistil.devices.check import PACKAGES
 from edgedistil.devices.link import RemoteError
 from edgedistil.devices.profile import DeviceProfile
 from edgedistil.devices.remote import Remote
@@ -19,12 +20,6 @@ from edgedistil.progress import Progress
 
 _OLDEST_GLIBC = 17
 _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
-_PACKAGES = {
-    "onnxruntime": "onnxruntime",
-    "litert": "ai-edge-litert",
-    "openvino": "openvino",
-    "openvino-bf16": "openvino",
-}
 _NARROW = ("tflite-runtime",)
 _INSTALL_SECONDS = 1800.0
 
@@ -42,7 +37,7 @@ def wanted_packages(runtimes: Sequence[str], bits: int) -> list[str]:
         if "litert" not in runtimes:
             raise UsageError("no wheel of its runtimes is for a 32-bit system", cure="give runtimes: [litert]")
         return list(_NARROW)
-    named = dict.fromkeys(_PACKAGES[name] for name in runtimes if name in _PACKAGES)
+    named = dict.fromkeys(PACKAGES[name][0] for name in runtimes if name in PACKAGES)
     return ["numpy", *named]
 
 
