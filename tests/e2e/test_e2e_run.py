@@ -148,7 +148,7 @@ def test_gate_passes_the_same_bundle_and_fails_a_worse_one(tiny_run, tmp_path):
 
     worse = _worse_workspace(tiny_run, tmp_path)
     arguments = ["--baseline", str(baseline), "--latency-ratio", "1e6", "--seconds", "0.3", "--json"]
-    done = typed(["gate", str(worse), "--format", "onnx-int8", *arguments], tiny_run.root)
+    done = typed(["gate", str(worse), *arguments], tiny_run.root)
     assert done.returncode == 1, done.stdout + done.stderr
     assert json.loads(done.stdout)["outcome"] == "fail"
 
@@ -156,7 +156,7 @@ def test_gate_passes_the_same_bundle_and_fails_a_worse_one(tiny_run, tmp_path):
 def _worse_workspace(tiny_run, tmp_path: Path) -> Path:
     """Returns a bundle of the same recipe whose student has hardly been trained, from the same cached teacher."""
     overrides = ["distil.epochs=0.02", "distil.learning_rate=1e-6", "prune=null", "name=tiny"]
-    overrides += ["export.formats=[onnx-int8]"]
+    overrides += ["export.formats=[onnx-int8,tflite-int8]"]
     flags = [part for override in overrides for part in ("--set", override)]
     root = tmp_path / "worse"
     shutil.copytree(tiny_run.root, root, ignore=shutil.ignore_patterns("runs"))

@@ -47,6 +47,7 @@ def test_an_onnx_file_s_scales_are_those_of_the_ranges(ready, tmp_path):
     assert found[scores.input[0]] == pytest.approx((low / root, high / root))
     assert found[scores.input[1]] == ranges.operands["encoder.layers.0.attention:key"]
     assert not set(steps) - set(found)
+    assert named["/model/classifier/Gemm"].input[0] not in steps
 
 
 def test_a_file_of_other_weights_is_refused(model, ready, tmp_path):
