@@ -1,6 +1,6 @@
 """Every scheme beside the peers' own: `python benchmarks/int8.py RECIPE [--dense]` writes results/int8/NAME.json.
 
-The recipe's student, or with --dense the one before pruning, in every format that this machine has a runtime for, and
+The recipe's student, or with --dense the one before pruning, in every format and every runtime that opens it, and
 what optimum-cli, NNCF and ai-edge-quantizer make of the same fp32 files by the commands that their users type. Every
 file is scored on dev and on test, held against the fp32 file on the same examples, and timed; all of them take turns.
 `--variants` adds static files whose ranges are found otherwise. What has been scored is not scored again until the file
@@ -104,7 +104,7 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         times = times_of(bench(files, length, ask.threads, ask.seconds))
         rows = {title: row | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
-    record |= _facts(comparison)
+    record |= _facts(comparison, [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)])
     record |= {"left_out": outcome.finished["export"].summary.get("left_out", {}), "rows": list(rows.values())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -161,10 +161,11 @@ def times_of(measured: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _facts(comparison: Comparison) -> dict[str, Any]:
+def _facts(comparison: Comparison, variants: list[str]) -> dict[str, Any]:
     facts = local_facts()
+    dense, more = " --dense" if comparison.keys else "", " ".join(["", "--variants", *variants] if variants else [])
     return {
-        "command": f"python benchmarks/int8.py {comparison.recipe}{' --dense' if comparison.keys else ''}",
+        "command": f"python benchmarks/int8.py {comparison.recipe}{dense}{more}",
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
         "versions": package_versions() | peer_versions(),

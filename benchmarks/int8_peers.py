@@ -17,8 +17,6 @@ from held_out import HeldOut
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bench.runner.scoring import decode_rows
 
-CALIBRATION_ROWS = 300
-
 
 def optimum_dynamic(source: Path, config: Path, target: Path, *, per_channel: bool) -> None:
     """Writes what `optimum-cli onnxruntime quantize --avx512_vnni` makes of an ONNX file.

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgedistil.report.table import number
+from int8_files import OURS
 
-_OURS = "edgedistil"
-_TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "openvino-bf16": "OpenVINO bf16", "litert": "LiteRT"}
+from edgedistil.bundle.formats import RUNTIME_TITLES
+from edgedistil.report.table import number
 
 
 def int8_table(path: Path) -> str:
@@ -25,7 +25,7 @@ def int8_table(path: Path) -> str:
         "| runtime | file | test accuracy % | against fp32, points | speed | size % |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for runtime, title in _TITLES.items():
+    for runtime, title in RUNTIME_TITLES.items():
         found = sorted((row for row in rows if row["runtime"] == runtime), key=lambda row: -row["speed"][0])
         lines += [f"| {title} | {_cells(row, fp32)} |" for row in found]
     told = f"{record['tokens']} tokens, {record['threads']} threads, {record['machine']}"
@@ -35,7 +35,7 @@ def int8_table(path: Path) -> str:
 def _cells(row: dict[str, Any], fp32: dict[str, Any]) -> str:
     test, share = row["test"], 100 * row["bytes"] / fp32["bytes"]
     difference = [100 * test["against_fp32"][name] for name in ("difference", "low", "high")]
-    name = f"{row['scheme']}" if row["by"] == _OURS else f"{row['scheme']} by {row['title'].split(' in OpenVINO')[0]}"
+    name = f"{row['scheme']}" if row["by"] == OURS else f"{row['scheme']} by {row['title'].split(' in OpenVINO')[0]}"
     accuracy = f"{100 * test['accuracy'][0]:.1f}"
     against = f"{difference[0]:+.2f} ({difference[1]:+.2f} to {difference[2]:+.2f})"
     speed = f"{number(row['speed'][0])}x ({number(row['speed'][1])}–{number(row['speed'][2])})"
