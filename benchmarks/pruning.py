@@ -11,8 +11,9 @@ RECIPE's teacher, data, targets and student must be finished (`edgedistil distil
 
 A piece takes up what it has not done yet, so it may be stopped and started; `--again` does it anew. `--formats`,
 `--methods` and `--speeds` choose a part. With `--start teacher` the teacher itself is pruned, to the same milliseconds
-as the student, so that both ways are compared at equal speed. Models lie in the cache, figures in
-benchmarks/results/pruning/NAME.json, which is written after each step.
+as the student, so that both ways are compared at equal speed. `--made-for` takes the models that were searched for
+another format, to see what they are in these. Models lie in the cache, figures in benchmarks/results/pruning/NAME.json,
+which is written after each step.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Wanted:
     def folder(self, run: Run) -> Path:
         """Returns where it is kept: `one-shot/`, `recovered/` and `made.json`."""
         start, method = run.ask.start, self.method.replace(" ", "-")
-        return run.models / start / self.format / f"{method}-{self.speed:g}x"
+        return run.models / start / (run.ask.made_for or self.format) / f"{method}-{self.speed:g}x"
 
     def cannot_be(self, run: Run) -> bool:
         """Tells whether the method was found to have no model of this speed."""
@@ -120,7 +121,7 @@ def measure(run: Run) -> None:
                     for each in there
                 }
                 for method, row in run.measured(name, models).items():
-                    record.add(keys[method], {**row, "made": facts[method]})
+                    record.add(keys[method], {**row, "made": facts[method], "made_for": run.ask.made_for or name})
                     print(record.line(keys[method]), flush=True)
 
 
@@ -170,6 +171,7 @@ def main() -> None:
     parser.add_argument("--name", help="of the result; the recipe's by default")
     parser.add_argument("--start", choices=["student", "teacher"], default="student")
     parser.add_argument("--formats", nargs="+", default=["tflite-int8", "onnx-int8"])
+    parser.add_argument("--made-for", metavar="FORMAT", help="whose models are taken; each format's own by default")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--speeds", nargs="+", type=float, default=[1.5, 2.0, 3.0, 4.0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as edgedistil run takes it")

@@ -47,6 +47,7 @@ class Ask:
 
     start: str
     formats: Sequence[str]
+    made_for: str | None
     methods: Sequence[str]
     speeds: Sequence[float]
     split: str

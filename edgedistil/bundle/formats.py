@@ -79,7 +79,7 @@ _ONNX_STATIC = Scheme(
     calibrated=True, meant_for="OpenVINO and ONNX Runtime: x86 with VNNI or AMX; ONNX Runtime: ARM with dot product",
 )  # fmt: skip
 _ONNX_INT4 = Scheme(
-    "weight_only_wi4_afp32", "int4", "int8", "fp32, int8 within the kernel", "block of 32; embeddings row",
+    "weight_only_wi4_afp32", "int4", "int4", "fp32, int8 within the kernel", "block of 32; positions row, in int8",
     calibrated=False, meant_for="ONNX Runtime, where size counts most: x86 with AVX2, ARM with NEON",
 )  # fmt: skip
 _TFLITE_DYNAMIC = Scheme(

@@ -126,7 +126,7 @@ def test_fp16_and_int4_hold_and_are_smaller(world, tmp_path: Path):
     assert check_parity(tmp_path / "half.onnx", "onnx-fp16", world.reference, world.evaluation).agreement == 1
     quantise_onnx_int4(source, tmp_path / "four.onnx")
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "four.onnx").graph.node)
-    assert nodes["MatMulNBits"] == 9
+    assert (nodes["MatMulNBits"], nodes["GatherBlockQuantized"]) == (9, 1)
     session = onnxruntime.InferenceSession(str(tmp_path / "four.onnx"))
     input_ids, mask = world.evaluation.batch([0], int(world.evaluation.lengths[0]))
     (logits,) = session.run(None, {"input_ids": input_ids, "attention_mask": mask})
@@ -137,6 +137,29 @@ def test_fp16_and_int4_hold_and_are_smaller(world, tmp_path: Path):
         (tmp_path / "junk.onnx").write_bytes(b"no model")
         with pytest.raises(EdgeDistilError, match=r"junk\.onnx: cannot (quantise it|be converted)"):
             make(tmp_path / "junk.onnx", tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize(("columns", "block"), [(32, 32), (48, 32), (64, 16)])
+def test_words_in_four_bits_are_looked_up_as_they_were_rounded(tmp_path: Path, columns: int, block: int):
+    words = np.random.default_rng(0).normal(size=(11, columns)).astype(np.float32)
+    words[3] = 0
+    rows = onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.INT64, ["count"])
+    found = onnx.helper.make_tensor_value_info("found", onnx.TensorProto.FLOAT, ["count", columns])
+    gather = onnx.helper.make_node("Gather", ["words", "rows"], ["found"], "gather")
+    graph = onnx.helper.make_graph([gather], "words", [rows], [found], [onnx.numpy_helper.from_array(words, "words")])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=opsets), str(tmp_path / "fp32.onnx"))
+    quantise_onnx_int4(tmp_path / "fp32.onnx", tmp_path / "four.onnx", block=block)
+    session = onnxruntime.InferenceSession(str(tmp_path / "four.onnx"))
+    (made,) = session.run(None, {"rows": np.arange(11, dtype=np.int64)})
+    assert np.array_equal(made[3], words[3])
+    for start in range(0, columns, block):
+        part, real = made[:, start : start + block], words[:, start : start + block]
+        steps = np.abs(real).max(axis=1, keepdims=True) / 8
+        # The opposite of the farthest value has no integer of its own and may be a whole step away.
+        assert (np.abs(part - real) <= 1.0001 * steps).all()
+        assert (np.abs(part - real) <= 0.5001 * steps).mean() > 0.95
+        assert len(np.unique(np.rint(part[0] / steps[0]))) <= 16
 
 
 def test_a_run_keeps_its_ranges_and_refuses_a_static_format_without_text(world, rows, tmp_path: Path):

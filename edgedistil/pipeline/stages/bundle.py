@@ -55,6 +55,7 @@ def reference_formats(build: Build, which: str) -> list[FormatName]:
 
 
 def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
+    from edgedistil.export.onnx_int4 import VERSION as INT4_VERSION
     from edgedistil.export.quantise_onnx import needs_reduced_range
 
     recipe, shipped = build.recipe, name == "export"
@@ -76,6 +77,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "name": recipe.name,
             "licences": [recipe.examples.licence, recipe.teacher.licence],
             "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
+            **({"onnx_int4": INT4_VERSION} if "onnx-int4" in formats else {}),
             **static_parameters(build, formats),
             **target,
         },
