@@ -180,7 +180,7 @@ class Run:
         prune = self.build.recipe.prune
         if prune is None or prune.recover is None:
             return 0.0
-        operations = self.build.training(self.build.recipe.student.layers, prune.recover) / speed
+        operations = self.build.training(self.build.recipe.student.layers, prune.recover, following=True) / speed
         return self._estimate("recover", Effort(operations))
 
     def making_seconds(self, method: str) -> float:

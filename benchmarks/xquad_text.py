@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("reviews", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--reviews-limit", type=int, default=1200)
+    parser.add_argument("--reviews-limit", type=int, default=1800)
     ask = parser.parse_args()
     texts = [*training_contexts(ask.recipe), *islice(read_texts(ask.reviews, "text"), ask.reviews_limit)]
     kept = sorted({passage for text in texts for passage in passages(text)})

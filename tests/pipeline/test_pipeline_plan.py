@@ -151,6 +151,21 @@ def test_estimates_learn_from_what_was_run(tmp_path: Path):
     assert StageCache(tmp_path).find(stage) is None
 
 
+def test_more_text_is_in_the_estimates_of_what_follows_the_teacher(recipe: Path):
+    def efforts(*more: str) -> dict[str, Effort]:
+        plan = plan_recipe(load_recipe(recipe, more), Workspace.of_recipe(recipe))
+        return {stage.name: stage.effort for stage in plan.stages}
+
+    (recipe.parent / "more.txt").write_text("a fine film\n" * 100_000, encoding="utf-8")
+    text = f"distil.unlabelled={recipe.parent / 'more.txt'}"
+    before, after, few = efforts(), efforts(text), efforts(text, "distil.unlabelled_limit=10")
+    for name in ("distil", "recover", "targets"):
+        assert after[name].operations > 2 * before[name].operations
+        assert before[name].operations < few[name].operations < after[name].operations
+    assert after["targets"].disk > 2 * before["targets"].disk
+    assert after["teacher"] == before["teacher"]
+
+
 def test_matrix_speed_is_a_processors():
     assert 1e8 < matrix_speed() < 1e15
 

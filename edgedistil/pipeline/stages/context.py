@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from edgedistil.pipeline.latency_tables import Place
 
 _TOKENS_GUESS = 28
+_BYTES_A_TOKEN = 4.5
+# What gzip makes of plain text.
+_GZIPPED = 0.4
+# A passage is asked about this often, its own tokens each time.
+_QUESTIONS = 5
 _DEV_GUESS = 1000
 
 
@@ -106,17 +111,37 @@ class Build:
         rows = self.source.estimate_rows().get(split, _DEV_GUESS)
         return float(rows * min(_TOKENS_GUESS, self.recipe.max_length))
 
+    def unlabelled_tokens(self) -> float:
+        """Returns about how many tokens `distil.unlabelled` has, by the size of its file; 0 without."""
+        settings = self.recipe.distil
+        if settings.unlabelled is None:
+            return 0.0
+        path = self.workspace.resolve(settings.unlabelled)
+        if not path.is_file():
+            return 0.0
+        tokens = path.stat().st_size / _BYTES_A_TOKEN / (_GZIPPED if path.suffix == ".gz" else 1.0)
+        if settings.unlabelled_limit:
+            tokens = min(tokens, settings.unlabelled_limit * self.recipe.max_length)
+        return tokens * (_QUESTIONS if get_task(self.recipe.task).kind == "span" else 1)
+
     def forward(self, layers: int, tokens: float) -> float:
         """Returns the operations of running encoder layers over tokens once (2 a weight and token)."""
         named = self.teacher_config
         ffn = int(named.get("intermediate_size") or named.get("hidden_dim") or max(named.get("ffn", [0])))
         return 2.0 * tokens * layers * self.hidden_size * (4 * self.hidden_size + 2 * ffn)
 
-    def training(self, layers: int, settings: FineTune) -> float:
-        """Returns the operations of a training run: forward and backward (3 forwards), and the dev scores."""
+    def training(self, layers: int, settings: FineTune, *, following: bool = False) -> float:
+        """Returns the operations of a training run: forward and backward (3 forwards), and the dev scores.
+
+        Args:
+            layers: Of the model that is trained.
+            settings: Its epochs and evaluations.
+            following: Whether it follows the teacher over the unlabelled text as well.
+        """
+        tokens = self.tokens() + (self.unlabelled_tokens() if following else 0.0)
         epochs = settings.all_epochs if isinstance(settings, Distil) else settings.epochs
         scores = max(1.0, epochs * settings.evaluations_per_epoch)
-        return 3 * epochs * self.forward(layers, self.tokens()) + scores * self.forward(layers, self.tokens("dev"))
+        return 3 * epochs * self.forward(layers, tokens) + scores * self.forward(layers, self.tokens("dev"))
 
 
 def layers_of(config: Mapping[str, Any]) -> int:

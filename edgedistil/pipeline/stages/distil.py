@@ -54,5 +54,5 @@ def distil_stage(build: Build) -> Stage:
         work=work,
         together=True,
         fingerprints=start_fingerprint(build),
-        effort=Effort(build.training(recipe.student.layers, recipe.distil)),
+        effort=Effort(build.training(recipe.student.layers, recipe.distil, following=True)),
     )

@@ -117,7 +117,7 @@ def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
         },
         work=work,
         together=True,
-        effort=Effort(share * build.training(recipe.student.layers, settings)),
+        effort=Effort(share * build.training(recipe.student.layers, settings, following=True)),
     )
 
 

@@ -40,7 +40,7 @@ def targets_stage(build: Build) -> Stage:
         return {"states": list(states), "rows": len(rows)}
 
     recipe = build.recipe
-    tokens = build.tokens()
+    tokens = build.tokens() + build.unlabelled_tokens()
     in_loop = {"teacher_outputs": "loop"} if recipe.distil.teacher_outputs == "loop" else {}
     return Stage(
         name="targets",

@@ -1,0 +1,109 @@
+"""What is promised of pruning to a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from figures import Figure, Promise
+
+_FILE = "sst2.json"
+_LITERT = "tflite-int8"
+
+
+def _rows(folder: Path, **wanted: Any) -> list[dict[str, Any]]:
+    """Returns the rows of student models that were searched for LiteRT and are in it, with the given columns."""
+    wanted = {"start": "student", "format": _LITERT, "made_for": _LITERT, **wanted}
+    record = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+    return [row for row in record["rows"] if all(row[key] == value for key, value in wanted.items())]
+
+
+def lost(kind: str, asked: float) -> Callable[[Path], Figure]:
+    """Returns the points of test accuracy that OBS at an asked speed is below the unpruned student's file."""
+
+    def compute(folder: Path) -> Figure:
+        (row,) = _rows(folder, kind=kind, method="obs", asked=asked)
+        difference, low, high = row["against_student"]
+        return Figure(-100 * difference, (-100 * high, -100 * low))
+
+    return compute
+
+
+def farthest(folder: Path) -> Figure:
+    """Returns how far a measured speed is from the asked one, in per cent, at worst; every score's search."""
+    rows = [row for row in _rows(folder, kind="recovered") if _searched(row["method"])]
+    return Figure(max(100 * abs(row["asked"] / row["measured"] - 1) for row in rows))
+
+
+def ahead_of_uniform(kind: str) -> Callable[[Path], Figure]:
+    """Returns the least that OBS is above the same scores removed uniformly, in points, over every asked speed."""
+    return lambda folder: Figure(min(_differences(folder, kind)))
+
+
+def _differences(folder: Path, kind: str) -> Iterator[float]:
+    uniform = {row["asked"]: row["accuracy"][0] for row in _rows(folder, kind=kind, method="uniform obs")}
+    for row in _rows(folder, kind=kind, method="obs"):
+        yield 100 * (row["accuracy"][0] - uniform[row["asked"]])
+
+
+def _searched(method: str) -> bool:
+    return not method.startswith("uniform") and method != "fewer layers"
+
+
+def slowest_search(folder: Path) -> Figure:
+    """Returns the seconds of the search alone, 12 layers, the slowest score's."""
+    found = json.loads((folder / _FILE).read_text(encoding="utf-8"))["search"]
+    return Figure(max(each["search"] for each in found.values()))
+
+
+def _promise(name: str, claim: str, bar: str, unit: str, compute: Callable[[Path], Figure]) -> Promise:
+    return Promise(f"prune.{name}", claim, bar, unit, "pruning", _FILE, compute)
+
+
+PRUNING = [
+    _promise(
+        "2x",
+        "SST-2, the 6-layer student made twice as fast in LiteRT int8, below it, test split",
+        "<= 0.7",
+        "points",
+        lost("recovered", 2.0),
+    ),
+    _promise("3x", "The same at three times the speed", "<= 2.0", "points", lost("recovered", 3.0)),
+    _promise(
+        "one-shot",
+        "The same at 1.5 times the speed with no training afterwards",
+        "<= 2.0",
+        "points",
+        lost("one-shot", 1.5),
+    ),
+    _promise(
+        "asked",
+        "Measured speed of those files against the one asked for, before any correction, farthest",
+        "<= 8.0",
+        "%",
+        farthest,
+    ),
+    _promise(
+        "uniform-one-shot",
+        "Above the same scores removed uniformly, with no training afterwards, least of all speeds",
+        ">= 0.0",
+        "points",
+        ahead_of_uniform("one-shot"),
+    ),
+    _promise(
+        "uniform-recovered",
+        "The same after distilling once more",
+        ">= 0.0",
+        "points",
+        ahead_of_uniform("recovered"),
+    ),
+    _promise(
+        "search",
+        "Search over the blocks of 12 layers, once they are scored, the slowest score's",
+        "<= 60.0",
+        "s",
+        slowest_search,
+    ),
+]
