@@ -74,6 +74,8 @@ class Run:
         self._folders = {}
         for stage in plan.stages:
             done = self.build.cache.find(stage)
+            if done is None and stage.passing:
+                done = self.build.cache.run(stage, TerminalProgress())
             if done is None:
                 raise SystemExit(f"stage '{stage.name}' is not done: edgedistil distil {recipe}")
             self._folders[stage.name] = done.folder

@@ -37,6 +37,13 @@ class Plan:
     stages: list[Stage]
     goal: Stage
 
+    def needs(self, stage: Stage) -> bool:
+        """Tells whether a stage is to be there: one that only passes something on is, until all that read it are."""
+        if not stage.passing or stage is self.goal:
+            return True
+        readers = [other for other in self.stages if stage.key in {before.key for before in other.inputs.values()}]
+        return any(self.build.cache.find(reader) is None for reader in readers)
+
 
 def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = None) -> Plan:
     """Returns the plan of a recipe.

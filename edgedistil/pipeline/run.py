@@ -22,7 +22,7 @@ class Outcome:
 
     Attributes:
         plan: What was run.
-        finished: Each stage's result, by name.
+        finished: Each stage's result, by name; without those that were not needed.
         published: What lies in the workspace; None when the run stopped before there was a bundle.
         seconds: Time this run took.
     """
@@ -45,6 +45,9 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
     for number, stage in enumerate(plan.stages, start=1):
         head = f"[{number}/{len(plan.stages)}] {stage.name}"
         if cache.find(stage) is None:
+            if not plan.needs(stage):
+                progress.say(f"{head}: not needed")
+                continue
             progress.say(f"{head}: about {human_time(speeds.seconds(stage))}")
         done = cache.run(stage, progress)
         finished[stage.name] = done

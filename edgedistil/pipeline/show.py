@@ -21,7 +21,7 @@ from edgedistil.report.table import make_rows, render_json, render_table
 
 @dataclass(frozen=True)
 class PlanView:
-    """A plan as rows: stage, key, reused or to be run, estimated seconds."""
+    """A plan as rows: stage, key, whether it is reused, whether it is needed, estimated seconds."""
 
     name: str
     rows: list[dict[str, Any]]
@@ -34,22 +34,24 @@ class PlanView:
         """Returns the plan as a table with its total."""
         table = Table("stage", "key", "", "about", title=f"plan of {self.name}", title_justify="left", show_footer=True)
         for row in self.rows:
-            state = "reused" if row["reused"] else "to be run"
-            table.add_row(row["name"], row["key"], state, "" if row["reused"] else human_time(row["seconds"]))
-        total = sum(row["seconds"] for row in self.rows if not row["reused"])
+            state = "reused" if row["reused"] else "to be run" if row["needed"] else "not needed"
+            table.add_row(row["name"], row["key"], state, human_time(row["seconds"]) if state == "to be run" else "")
+        total = sum(row["seconds"] for row in self.rows)
         table.columns[0].footer = "in all"
         table.columns[3].footer = human_time(total)
         return table
 
 
 def plan_table(plan: Plan) -> PlanView:
-    """Returns the view of a plan: each stage, reused or to be run, with an estimate of its time."""
+    """Returns the view of a plan: each stage, reused, to be run or not needed, with an estimate of its time."""
     speeds = Speeds(plan.build.cache.root)
     rows = []
     for stage in plan.stages:
         reused = plan.build.cache.find(stage) is not None
-        seconds = 0.0 if reused else round(speeds.seconds(stage), 1)
-        rows.append({"name": stage.name, "key": stage.key[:16], "reused": reused, "seconds": seconds})
+        needed = plan.needs(stage)
+        seconds = round(speeds.seconds(stage), 1) if needed and not reused else 0.0
+        row = {"name": stage.name, "key": stage.key[:16], "reused": reused, "needed": needed, "seconds": seconds}
+        rows.append(row)
     return PlanView(plan.build.recipe.name, rows)
 
 

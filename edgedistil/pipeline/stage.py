@@ -60,6 +60,7 @@ class Stage:
         fingerprints: Hashes of what it reads from outside the plan (data files, a checkpoint).
         effort: For the estimate.
         together: Whether, of several processes, all take part: the work trains.
+        passing: Whether only the stages after it read its files: where those are done, it is not made again.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Stage:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     effort: Effort = Effort()
     together: bool = False
+    passing: bool = False
 
     @property
     def key(self) -> str:

@@ -86,6 +86,19 @@ def test_the_same_recipe_again_does_no_work(tiny_run):
     assert time.monotonic() - started < 60
 
 
+def test_the_teachers_outputs_are_made_again_only_for_who_reads_them(tiny_run):
+    assert typed(["cache", "rm", "targets"], tiny_run.root).returncode == 0
+    done = typed(["run", "export/tiny.yaml"], tiny_run.root)
+    assert done.returncode == 0, done.stderr
+    assert "targets: not needed" in done.stdout + done.stderr
+    for override, needed in (("gate.margin=0.02", False), ("prune.recover.epochs=2", True)):
+        plan = typed(["run", "export/tiny.yaml", "--dry-run", "--json", "--set", override], tiny_run.root)
+        stages = {stage["name"]: stage for stage in json.loads(plan.stdout)["stages"]}
+        assert stages["targets"]["needed"] is needed
+        assert (stages["targets"]["seconds"] > 0) is needed
+        assert stages["distil"]["reused"]
+
+
 def test_what_was_removed_or_changed_in_runs_is_put_back(tiny_run):
     (tiny_run.root / "runs" / "tiny" / "report.html").unlink()
     (tiny_run.bundle / "onnx" / "model.onnx").write_bytes(b"spoilt")

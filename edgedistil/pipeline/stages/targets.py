@@ -52,6 +52,7 @@ def targets_stage(build: Build) -> Stage:
             **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
         },
         work=work,
+        passing=True,
         effort=Effort(
             operations=build.forward(build.teacher_layers, tokens),
             disk=int(2 * tokens * build.hidden_size * len(states)),

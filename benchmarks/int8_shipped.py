@@ -1,0 +1,59 @@
+"""Which 8-bit file would ship, by its dev score alone, and what it loses on test: ours, and the peers'."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from figures import Figure
+from int8_files import OURS
+
+_EIGHT_BITS = ("dynamic_wi8_afp32", "static_wi8_ai8")
+
+
+def shipped(record: dict[str, Any], runtime: str, *, ours: bool) -> dict[str, Any] | None:
+    """Returns the row that dev prefers in a runtime, the smaller of equals; None where there is none.
+
+    Args:
+        record: A result of `int8.py`.
+        runtime: The runtime's name.
+        ours: Of our files; or of the peers'.
+    """
+    rows = [
+        row
+        for row in record["rows"]
+        if row["runtime"] == runtime
+        and (row["by"] == OURS) == ours
+        and row["scheme"] in _EIGHT_BITS
+        and "," not in row["title"]
+    ]
+    return max(rows, key=lambda row: (row["dev"]["accuracy"][0], -row["bytes"]), default=None)
+
+
+def shipped_loss(file: str, runtime: str) -> Callable[[Path], Figure]:
+    """Returns the points of the test score that our shipped file of a runtime is below fp32, on the same examples."""
+
+    def compute(folder: Path) -> Figure:
+        row = shipped(json.loads((folder / file).read_text(encoding="utf-8")), runtime, ours=True)
+        assert row is not None  # noqa: S101 - every result has our files in every runtime
+        found = row["test"]["against_fp32"]
+        return Figure(-100 * found["difference"], (-100 * found["high"], -100 * found["low"]))
+
+    return compute
+
+
+def largest_share(file: str) -> Callable[[Path], Figure]:
+    """Returns the largest of our 8-bit files, in per cent of the fp32 file of its kind."""
+
+    def compute(folder: Path) -> Figure:
+        rows = json.loads((folder / file).read_text(encoding="utf-8"))["rows"]
+        fp32 = {name: next(row["bytes"] for row in rows if row["title"] == f"{name} fp32") for name in KINDS}
+        own = [row for row in rows if row["by"] == OURS and row["scheme"] in _EIGHT_BITS]
+        return Figure(max(100 * row["bytes"] / fp32[row["title"].split()[0]] for row in own))
+
+    return compute
+
+
+KINDS = ("ONNX", "TFLite")
