@@ -11,8 +11,10 @@ from tiny import write_teacher, write_workspace
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.errors import UsageError
 from edgedistil.pipeline.cache import StageCache
+from edgedistil.pipeline.run import plan_recipe, run_plan
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.starting import first_student
+from edgedistil.progress import SilentProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 
 
@@ -50,3 +52,25 @@ def test_a_start_for_shorter_texts_is_refused(recipe: Path, tmp_path: Path):
     start = write_teacher(tmp_path / "start")
     with pytest.raises(UsageError, match="takes texts of up to 64 tokens, the recipe's have up to 128"):
         student_of(recipe, start, "max_length=128", "export.sequence_lengths=[128]")
+
+
+class Heard(SilentProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize(("loss", "said"), [("attention_maps", True), ("relations", False)])
+def test_heads_of_another_model_are_pointed_out_where_they_are_compared(
+    recipe: Path, tmp_path: Path, loss: str, said: bool
+):
+    start = write_teacher(tmp_path / "start")
+    keys = [f"student.start.model={start}", "teacher.fine_tune.epochs=0.2", f"distil.losses={{{loss}: 1}}"]
+    plan = plan_recipe(load_recipe(recipe, [*keys, "distil.epochs=0.2"]), Workspace.of_recipe(recipe), until="distil")
+    heard = Heard()
+    run_plan(plan, heard)
+    assert any("relations needs no such heads" in line for line in heard.lines) is said

@@ -17,6 +17,12 @@ VERSION = 1
 # The text itself is an input; where the teacher's outputs come from changes no result beyond rounding.
 NOT_TRAINED_ON = frozenset({"unlabelled", "unlabelled_column", "unlabelled_limit", "teacher_outputs"})
 
+# STS-B, two epochs: Pearson 0.14 so, 0.86 from the teacher's own layers; with relations 0.86 so.
+_OTHER_HEADS = (
+    "attention_maps compares head with head, and the student starts as another model, whose heads may stand for other "
+    "things than the teacher's; relations needs no such heads"
+)
+
 
 def distil_stage(build: Build) -> Stage:
     """Returns the stage that writes the student's `model/`."""
@@ -27,6 +33,8 @@ def distil_stage(build: Build) -> Stage:
         from edgedistil.pipeline.starting import first_student
         from edgedistil.pipeline.training import follow, load_splits, scores
 
+        if recipe.student.start and "attention_maps" in recipe.distil.all_losses:
+            context.progress.say(f"  note: {_OTHER_HEADS}")
         splits = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled"))
         student = first_student(build, load_model(context.inputs["teacher"] / "model"))
         if "general" in context.inputs:
