@@ -55,7 +55,11 @@ class HeldOut:
         every = [outputs[0]] * len(self.tokens)
         for index, output in zip(chosen, outputs, strict=True):
             every[index] = output
-        found = self.judge(every)[np.asarray(chosen)]
+        # An example that stands in the split twice is judged once.
+        places = {
+            name: place for place, name in enumerate(self.task.references(self.tokens, self.answers, self.labels))
+        }
+        found = self.judge(every)[[places[self.tokens.ids[index]] for index in chosen]]
         return accuracy_of(self.task, found).value
 
     def score(self, found: np.ndarray) -> dict[str, Any]:
