@@ -30,6 +30,19 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, _LARGEST))
 
 
+def return_freed_memory() -> bool:
+    """Gives freed blocks back to the system after all: those that batches of other lengths left between used ones.
+
+    Kept blocks fit the next batch only where it is as long. Of texts of 40 to 384 tokens with six hidden states, the
+    process grew to 9 GB in 1,600 steps, and what was mapped had to be read from disk again.
+
+    Returns:
+        Whether anything could be given back.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    return bool(trim(0)) if trim is not None else False
+
+
 def release_pages(array: np.ndarray) -> bool:
     """Lets go of the pages of a mapped file that have been read or written; the file keeps them.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from edgedistil.distil.checkpoint import CheckpointFolder
-from edgedistil.distil.memory import keep_freed_memory
+from edgedistil.distil.memory import keep_freed_memory, return_freed_memory
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.precision import Precision, choose_precision
 from edgedistil.distil.run import Run, TrainingSet
@@ -119,8 +119,10 @@ def _loop(run: Run, checkpoints: CheckpointFolder, bar: Bar, checkpoint_seconds:
                 model = run.processes.accelerator.unwrap_model(run.model)
                 checkpoints.save_best(model.state_dict())
             mark = time.monotonic()
-        if mark - saved >= checkpoint_seconds and run.processes.is_main:
-            checkpoints.save(run.saved())
+        if mark - saved >= checkpoint_seconds:
+            return_freed_memory()
+            if run.processes.is_main:
+                checkpoints.save(run.saved())
             mark = saved = time.monotonic()
     if fresh and run.processes.is_main:
         checkpoints.save(run.saved())
