@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from figures import Promise, read_run
-from int8_table import int8_table
+from int8_table import int8_table, shipped_table
 from promises import PROMISES
+from pruning_table import pruning_table
 
 from edgedistil.bench.measurement import read_measurements
 from edgedistil.report.claims import Claim, markdown_table
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CLAIMS = ROOT / "benchmarks" / "claims.json"
 README = ROOT / "README.md"
+INT8_STUDENTS = {"sst2": "SST-2", "emotion": "Emotion"}
 
 
 def compute_claims() -> list[Claim]:
@@ -69,6 +71,8 @@ def tables() -> dict[str, str]:
         "quickstart": render_markdown(make_rows(read_measurements(RESULTS / "quickstart" / "measurements.jsonl"))),
         "sst2": render_markdown(make_rows(read_measurements(RESULTS / "sst2" / "measurements.jsonl"))),
         "int8": int8_table(RESULTS / "int8" / "sst2.json"),
+        "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
+        "pruning": pruning_table(RESULTS / "pruning" / "sst2.json"),
         "claims": markdown_table(compute_claims()),
     }
 
@@ -76,10 +80,10 @@ def tables() -> dict[str, str]:
 def with_tables(text: str) -> str:
     """Returns the README with its generated blocks made anew."""
     for name, table in tables().items():
-        pattern = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        if not pattern.search(text):
+        found = re.search(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", text, re.DOTALL)
+        if not found:
             raise SystemExit(f"README.md has no block '{name}'")
-        text = pattern.sub(lambda match, table=table: f"{match[1]}{table.strip()}\n{match[2]}", text)
+        text = f"{text[: found.start()]}{found[1]}{table.strip()}\n{found[2]}{text[found.end() :]}"
     return text
 
 

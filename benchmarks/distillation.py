@@ -100,7 +100,9 @@ def write(name: str, metric: str, rows: list[dict[str, Any]], command: str) -> P
     """Writes the rows, those of earlier calls kept unless made again; returns the file."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": [], "command": command}
+    before: dict[str, Any] = {"rows": [], "command": command}
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
     made = {(row["method"], row["seed"], tuple(row["overrides"])): row for row in [*before["rows"], *rows]}
     facts = local_facts()
     record = {

@@ -61,27 +61,12 @@ def speed(name: str) -> Callable[[Path], Figure]:
     return compute
 
 
-def size_share(name: str, of: str) -> Callable[[Path], Figure]:
-    """Returns a row's file size as a percentage of another's."""
-    return lambda folder: Figure(100 * _measurement(folder, name).bytes / _measurement(folder, of).bytes)
-
-
 def test_loss(name: str) -> Callable[[Path], Figure]:
     """Returns the points of test accuracy that a row is below the teacher, on the same examples."""
 
     def compute(folder: Path) -> Figure:
         row = next(row for row in read_run(folder)["test"] if row["name"] == name)["against_teacher"]
         return Figure(-100 * row["difference"], (-100 * row["high"], -100 * row["low"]))
-
-    return compute
-
-
-def test_loss_from(name: str, of: str) -> Callable[[Path], Figure]:
-    """Returns the points of test accuracy that a row is below another one."""
-
-    def compute(folder: Path) -> Figure:
-        rows = {row["name"]: row["accuracy"][0] for row in read_run(folder)["test"]}
-        return Figure(100 * (rows[of] - rows[name]))
 
     return compute
 

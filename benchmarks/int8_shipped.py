@@ -10,6 +10,8 @@ from typing import Any
 from figures import Figure
 from int8_files import OURS
 
+RUNTIMES = ("onnxruntime", "openvino", "litert")
+KINDS = ("ONNX", "TFLite")
 _EIGHT_BITS = ("dynamic_wi8_afp32", "static_wi8_ai8")
 
 
@@ -32,13 +34,13 @@ def shipped(record: dict[str, Any], runtime: str, *, ours: bool) -> dict[str, An
     return max(rows, key=lambda row: (row["dev"]["accuracy"][0], -row["bytes"]), default=None)
 
 
-def shipped_loss(file: str, runtime: str) -> Callable[[Path], Figure]:
-    """Returns the points of the test score that our shipped file of a runtime is below fp32, on the same examples."""
+def worst_loss(file: str) -> Callable[[Path], Figure]:
+    """Returns the points of the test score that a runtime's shipped file is below fp32; of the worst runtime."""
 
     def compute(folder: Path) -> Figure:
-        row = shipped(json.loads((folder / file).read_text(encoding="utf-8")), runtime, ours=True)
-        assert row is not None  # noqa: S101 - every result has our files in every runtime
-        found = row["test"]["against_fp32"]
+        record = json.loads((folder / file).read_text(encoding="utf-8"))
+        rows = [row for runtime in RUNTIMES if (row := shipped(record, runtime, ours=True))]
+        found = min((row["test"]["against_fp32"] for row in rows), key=lambda each: each["difference"])
         return Figure(-100 * found["difference"], (-100 * found["high"], -100 * found["low"]))
 
     return compute
@@ -54,6 +56,3 @@ def largest_share(file: str) -> Callable[[Path], Figure]:
         return Figure(max(100 * row["bytes"] / fp32[row["title"].split()[0]] for row in own))
 
     return compute
-
-
-KINDS = ("ONNX", "TFLite")

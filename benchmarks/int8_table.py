@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from int8_files import OURS
+from int8_shipped import RUNTIMES, shipped
 
 from edgedistil.bundle.formats import RUNTIME_TITLES
 from edgedistil.report.table import number
@@ -33,10 +35,44 @@ def int8_table(path: Path) -> str:
 
 
 def _cells(row: dict[str, Any], fp32: dict[str, Any]) -> str:
-    test, share = row["test"], 100 * row["bytes"] / fp32["bytes"]
-    difference = [100 * test["against_fp32"][name] for name in ("difference", "low", "high")]
-    name = f"{row['scheme']}" if row["by"] == OURS else f"{row['scheme']} by {row['title'].split(' in OpenVINO')[0]}"
-    accuracy = f"{100 * test['accuracy'][0]:.1f}"
-    against = f"{difference[0]:+.2f} ({difference[1]:+.2f} to {difference[2]:+.2f})"
-    speed = f"{number(row['speed'][0])}x ({number(row['speed'][1])}–{number(row['speed'][2])})"
-    return " | ".join([name, accuracy, against if row is not fp32 else "-", speed, f"{share:.0f}"])
+    against = _against(row) if row is not fp32 else "-"
+    share = f"{100 * row['bytes'] / fp32['bytes']:.0f}"
+    return " | ".join([_name(row), f"{100 * row['test']['accuracy'][0]:.1f}", against, _speed(row), share])
+
+
+def _name(row: dict[str, Any]) -> str:
+    scheme: str = row["scheme"]
+    return scheme if row["by"] == OURS else f"{scheme} by {row['title'].split(' in OpenVINO')[0]}"
+
+
+def _against(row: dict[str, Any]) -> str:
+    difference, low, high = (100 * row["test"]["against_fp32"][name] for name in ("difference", "low", "high"))
+    return f"{difference:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _speed(row: dict[str, Any]) -> str:
+    if "speed" not in row:
+        return ""
+    return f"{number(row['speed'][0])}x ({number(row['speed'][1])}–{number(row['speed'][2])})"
+
+
+def shipped_table(folder: Path, names: Mapping[str, str]) -> str:
+    """Returns what of each student ships in 8 bits in each runtime, ours and the peers', as a Markdown table.
+
+    Args:
+        folder: Of the results.
+        names: Each result's name and its student's, as people say it.
+    """
+    lines = [
+        "| student | runtime | file | against fp32, points | speed | peers' | against fp32, points | speed |",
+        "|---|---|---|---:|---:|---|---:|---:|",
+    ]
+    for name, title in names.items():
+        record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for runtime in RUNTIMES:
+            cells = [title, RUNTIME_TITLES[runtime]]
+            for ours in (True, False):
+                row = shipped(record, runtime, ours=ours)
+                cells += [_name(row), _against(row), _speed(row)] if row else ["", "", ""]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "test splits; the file of each runtime that dev prefers; intervals are 95 %"])

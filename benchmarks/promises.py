@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from figures import Promise, below, gain, kept, minutes, speed, test_loss, value
 from promises_int8 import INT8
+from promises_pruning import PRUNING
 
 
 def chain(recipe: str, title: str) -> list[Promise]:
@@ -160,6 +161,7 @@ PROMISES = [
         "speed.json",
         value("speed.json", "ratio", "interval"),
     ),
+    *PRUNING,
     *INT8,
     Promise(
         "devices.overhead",

@@ -32,8 +32,8 @@ def lost(kind: str, asked: float) -> Callable[[Path], Figure]:
 
 
 def farthest(folder: Path) -> Figure:
-    """Returns how far a measured speed is from the asked one, in per cent, at worst; every score's search."""
-    rows = [row for row in _rows(folder, kind="recovered") if _searched(row["method"])]
+    """Returns how far the measured milliseconds of OBS's files are from those asked for, in per cent, at worst."""
+    rows = _rows(folder, kind="recovered", method="obs")
     return Figure(max(100 * abs(row["asked"] / row["measured"] - 1) for row in rows))
 
 
@@ -46,10 +46,6 @@ def _differences(folder: Path, kind: str) -> Iterator[float]:
     uniform = {row["asked"]: row["accuracy"][0] for row in _rows(folder, kind=kind, method="uniform obs")}
     for row in _rows(folder, kind=kind, method="obs"):
         yield 100 * (row["accuracy"][0] - uniform[row["asked"]])
-
-
-def _searched(method: str) -> bool:
-    return not method.startswith("uniform") and method != "fewer layers"
 
 
 def slowest_search(folder: Path) -> Figure:
@@ -70,7 +66,13 @@ PRUNING = [
         "points",
         lost("recovered", 2.0),
     ),
-    _promise("3x", "The same at three times the speed", "<= 2.0", "points", lost("recovered", 3.0)),
+    _promise(
+        "3x",
+        "The same at three times the speed, recovered in three passes instead of one",
+        "<= 2.0",
+        "points",
+        lost("recovered", 3.0),
+    ),
     _promise(
         "one-shot",
         "The same at 1.5 times the speed with no training afterwards",
@@ -80,7 +82,7 @@ PRUNING = [
     ),
     _promise(
         "asked",
-        "Measured speed of those files against the one asked for, before any correction, farthest",
+        "Measured milliseconds of OBS's files at 1.5, 2, 3 and 4 times the speed from those asked for, the farthest",
         "<= 8.0",
         "%",
         farthest,

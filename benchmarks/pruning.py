@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pruning_methods import BLOCK, METHODS, Model, Start
 from pruning_record import Record, plot
@@ -47,6 +49,12 @@ class Wanted:
         """Returns where it is kept: `one-shot/`, `recovered/` and `made.json`."""
         start, method = run.ask.start, self.method.replace(" ", "-")
         return run.models / start / (run.ask.made_for or self.format) / f"{method}-{self.speed:g}x"
+
+    def trained(self, run: Run) -> dict[str, Any]:
+        """Returns how it was trained after it was pruned."""
+        told = self.folder(run) / "trained.json"
+        found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else run.recovery
+        return found
 
     def cannot_be(self, run: Run) -> bool:
         """Tells whether the method was found to have no model of this speed."""
@@ -79,12 +87,13 @@ def make(run: Run) -> None:
         for each in todo:
             made = METHODS[each.method](start, goal / each.speed)
             folder = each.folder(run)
-            folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             facts = None
             if made is not None:
                 save_model(made.model, folder / KINDS[0])
                 facts = {"predicted": made.predicted, "error": made.error, "seconds": round(made.seconds, 3)}
-                facts["asked"] = goal / each.speed
+                facts |= {"asked": goal / each.speed, "corrected": run.ask.correct}
             (folder / "made.json").write_text(json.dumps(facts), encoding="utf-8")
             print(f"made {name} {each.method} {each.speed:g}x: {facts or 'cannot be made'}", flush=True)
 
@@ -98,6 +107,8 @@ def recover(run: Run) -> None:
         model, started = load_model(folder / KINDS[0]), time.monotonic()
         run.follow(model, folder / "training", f"{each.method} {each.speed:g}x, {each.format}")
         save_model(model, folder / KINDS[1])
+        shutil.rmtree(folder / "training")
+        (folder / "trained.json").write_text(json.dumps(run.recovery), encoding="utf-8")
         print(f"recovered {each.format} {each.method} {each.speed:g}x in {human_time(time.monotonic() - started)}")
 
 
@@ -120,8 +131,10 @@ def measure(run: Run) -> None:
                     each.method: json.loads((each.folder(run) / "made.json").read_text(encoding="utf-8"))
                     for each in there
                 }
+                trained = {each.method: each.trained(run) if kind == KINDS[1] else None for each in there}
                 for method, row in run.measured(name, models).items():
-                    record.add(keys[method], {**row, "made": facts[method], "made_for": run.ask.made_for or name})
+                    told = {"made": facts[method], "made_for": run.ask.made_for or name, "trained": trained[method]}
+                    record.add(keys[method], {**row, **told})
                     print(record.line(keys[method]), flush=True)
 
 

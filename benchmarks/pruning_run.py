@@ -167,6 +167,14 @@ class Run:
             for title, model in models.items()
         }
 
+    @property
+    def recovery(self) -> dict[str, Any]:
+        """Returns the recipe's passes and learning rate after pruning."""
+        prune = self.build.recipe.prune
+        if prune is None or prune.recover is None:
+            raise SystemExit(f"{self.build.recipe.name} has no prune.recover")
+        return {"epochs": prune.recover.epochs, "learning_rate": prune.recover.learning_rate}
+
     def follow(self, model: Model, scratch: Path, words: str) -> None:
         """Distils a model in place by the recipe's `prune.recover`."""
         prune = self.build.recipe.prune

@@ -10,7 +10,7 @@ from pruning_methods import METHODS
 
 from edgedistil.bundle.formats import FORMATS
 
-_KINDS = {"one-shot": "not trained again", "recovered": "distilled once more"}
+_KINDS = {"one-shot": "not trained again", "recovered": "distilled for one more pass"}
 
 
 def pruning_table(path: Path) -> str:
@@ -46,4 +46,8 @@ def pruning_table(path: Path) -> str:
 
 
 def _cell(row: dict[str, Any] | None) -> str:
-    return f"{100 * row['accuracy'][0]:.1f} ({row['measured']:.2f}x)" if row else ""
+    if row is None:
+        return ""
+    passes = row["trained"]["epochs"] if row["trained"] else 1
+    more = f", {passes:g} passes" if passes != 1 else ""
+    return f"{100 * row['accuracy'][0]:.1f} ({row['measured']:.2f}x{more})"
