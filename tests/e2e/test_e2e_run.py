@@ -95,7 +95,6 @@ def test_the_teachers_outputs_are_made_again_only_for_who_reads_them(tiny_run):
         plan = typed(["run", "export/tiny.yaml", "--dry-run", "--json", "--set", override], tiny_run.root)
         stages = {stage["name"]: stage for stage in json.loads(plan.stdout)["stages"]}
         assert stages["targets"]["needed"] is needed
-        assert (stages["targets"]["seconds"] > 0) is needed
         assert stages["distil"]["reused"]
 
 
