@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,17 @@ class Heard(SilentProgress):
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+
+def test_outputs_that_do_not_fit_are_not_refused_but_computed_in_every_step(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+):
+    free = shutil.disk_usage(recipe)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    keys = ["teacher.fine_tune.epochs=0.2", "distil.epochs=0.2", "seed=7"]
+    heard = Heard()
+    run_plan(plan_recipe(load_recipe(recipe, keys), Workspace.of_recipe(recipe), until="distil"), heard)
+    assert any(line.startswith("the teacher runs in every step: its outputs would take") for line in heard.lines)
 
 
 @pytest.mark.parametrize(("loss", "said"), [("attention_maps", True), ("relations", False)])

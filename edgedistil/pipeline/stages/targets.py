@@ -55,6 +55,7 @@ def targets_stage(build: Build) -> Stage:
         passing=True,
         effort=Effort(
             operations=build.forward(build.teacher_layers, tokens),
-            disk=int(2 * tokens * build.hidden_size * len(states)),
+            # Otherwise what would not fit is not kept, and the teacher runs in every step.
+            disk=int(2 * tokens * build.hidden_size * len(states)) if recipe.distil.teacher_outputs == "cache" else 0,
         ),
     )
