@@ -52,8 +52,7 @@ class Wanted:
 
     def trained(self, run: Run) -> dict[str, Any]:
         """Returns how it was trained after it was pruned."""
-        told = self.folder(run) / "trained.json"
-        found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8")) if told.is_file() else run.recovery
+        found: dict[str, Any] = json.loads((self.folder(run) / "trained.json").read_text(encoding="utf-8"))
         return found
 
     def cannot_be(self, run: Run) -> bool:
