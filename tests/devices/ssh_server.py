@@ -111,13 +111,15 @@ class Server:
         process = subprocess.Popen(
             [str(SSHD), "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=(self.folder / "log").open("wb")
         )
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return process
+            if process.poll() is not None:
+                pytest.skip(f"sshd does not start here: {(self.folder / 'log').read_text()[-300:]}")
             time.sleep(0.05)
         process.kill()
-        pytest.skip(f"sshd does not start here: {(self.folder / 'log').read_text()[-300:]}")
+        pytest.fail(f"sshd runs and does not listen: {(self.folder / 'log').read_text()[-300:]}")
 
 
 def make_key(path: Path) -> None:
