@@ -80,11 +80,11 @@ def make(run: Run) -> None:
         if not todo:
             continue
         table = run.table(name)
-        goal = run.student_milliseconds(name)
+        already = run.speed_of_student(name)
         measure = run.measurer(name) if run.ask.correct else None
-        start = Start(run.start, run.batches, Latency(table), run.ask.lasso_epochs, measure)
+        start = Start(run.start, run.batches, Latency(table), run.after_lasso, measure)
         for each in todo:
-            made = METHODS[each.method](start, goal / each.speed)
+            made = METHODS[each.method](start, already * each.speed)
             folder = each.folder(run)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -92,7 +92,7 @@ def make(run: Run) -> None:
             if made is not None:
                 save_model(made.model, folder / KINDS[0])
                 facts = {"predicted": made.predicted, "error": made.error, "seconds": round(made.seconds, 3)}
-                facts |= {"asked": goal / each.speed, "corrected": run.ask.correct}
+                facts |= {"speedup": already * each.speed, "corrected": run.ask.correct}
             (folder / "made.json").write_text(json.dumps(facts), encoding="utf-8")
             print(f"made {name} {each.method} {each.speed:g}x: {facts or 'cannot be made'}", flush=True)
 
@@ -158,7 +158,7 @@ def listed(run: Run) -> None:
             continue
         key = [run.record.key(run.ask.start, each.format, kind, each.method, each.speed) for kind in KINDS]
         for piece, missing, seconds in (
-            ("make", not each.done(run, KINDS[0]), run.making_seconds(each.method) / len(run.ask.speeds)),
+            ("make", not each.done(run, KINDS[0]), run.making_seconds() / len(run.ask.speeds)),
             ("recover", not each.done(run, KINDS[1]), run.recovering_seconds(each.speed)),
             *(("measure", not run.record.has(one), run.measuring_seconds(each.format)) for one in key),
         ):
@@ -189,7 +189,6 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as edgedistil run takes it")
     parser.add_argument("--split", default="test")
     parser.add_argument("--examples", type=int, default=2048)
-    parser.add_argument("--lasso-epochs", type=int, default=3)
     parser.add_argument("--correct", action="store_true", help="measure while making, as edgedistil run does")
     parser.add_argument("--again", action="store_true", help="do anew what is done")
     given = vars(parser.parse_args())

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from edgedistil.models import EdgeBertForSequenceClassification, keep, take_layers
-from edgedistil.prune import GroupLasso, Latency, PruneSettings, Scores, prune_to_target, score_model
-from edgedistil.prune.blocks import sublayers_of
-from edgedistil.prune.costs import model_cost
-from edgedistil.prune.fisher import loss_of
+from edgedistil.prune import Latency, PruneSettings, Scores, prune_to_target, score_model
+from edgedistil.prune.costs import CostModel, model_cost
 from edgedistil.prune.moments import Batch
 from edgedistil.prune.prune import remove_blocks
-from edgedistil.prune.target import Measure
+from edgedistil.prune.target import Answer, Measure
 
 Model = EdgeBertForSequenceClassification
 BLOCK = 32
-_STEPS = 193
+_STEPS = 192
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,28 @@ class Start:
         model: Unpruned.
         batches: Calibration text with labels.
         costs: Its latency by a device's table.
-        lasso_epochs: Passes over the calibration text under group lasso.
-        measure: What `prune_to_target` corrects its table by; None believes the table.
+        lasso: Makes the model after a training under reweighted group lasso (Li et al. 2020).
+        measure: What `prune_to_target` corrects its table by, with the model that `obs` chooses; every method then
+            believes the corrected table, so that all are made to the same speed. None believes the table.
     """
 
     def __init__(
-        self, model: Model, batches: Sequence[Batch], costs: Latency, lasso_epochs: int, measure: Measure | None = None
+        self,
+        model: Model,
+        batches: Sequence[Batch],
+        costs: Latency,
+        lasso: Callable[[], Model],
+        measure: Measure | None = None,
     ) -> None:
         self.model, self.batches, self.costs, self._measure = model, batches, costs, measure
-        self._lasso_epochs = lasso_epochs
+        self._lasso = lasso
         self._scores: dict[str, Scores] = {}
+        self._answers: dict[float, Answer] = {}
 
     @cached_property
     def after_lasso(self) -> Model:
-        """Returns the model after a short training under reweighted group lasso (Li et al. 2020)."""
-        return _lasso_trained(self.model, self.batches, self._lasso_epochs)
+        """Returns the model after its training under group lasso."""
+        return self._lasso()
 
     def of(self, score: str) -> Model:
         """Returns the model that a score looks at and prunes."""
@@ -76,35 +80,57 @@ class Start:
             self._scores[score] = score_model(self.of(score), self.batches, settings)
         return self._scores[score]
 
-    def searched(self, score: str, milliseconds: float) -> Made:
-        """Returns the dynamic programme's choice of levels within a latency."""
-        scores, started = self.scores(score), time.monotonic()
-        settings = PruneSettings(milliseconds, "latency_ms", block=BLOCK, score=score)
-        answer = prune_to_target(self.of(score), self.batches, settings, self.costs, self._measure, scores=scores)
+    def searched(self, score: str, speedup: float) -> Made:
+        """Returns the dynamic programme's choice of levels for a speedup."""
+        if score == "obs":
+            answer = self._corrected(speedup)
+        else:
+            answer = self._search(score, speedup, self._corrected(speedup).costs, None)
         result = answer.result
-        return Made(result.model, result.predicted, result.predicted_error, time.monotonic() - started)
+        return Made(result.model, result.predicted, result.predicted_error, result.seconds)
 
-    def uniform(self, score: str, milliseconds: float) -> Made | None:
-        """Returns the widest model within a latency that loses the same share of every sublayer, by a score."""
-        scores, started = self.scores(score), time.monotonic()
-        for lost in np.linspace(0, 1, _STEPS):
-            levels = [round(lost * len(sublayer.blocks)) for sublayer in scores.sublayers]
-            made, _, _ = remove_blocks(self.of(score), scores.sublayers, scores.scored, levels)
-            predicted = model_cost(self.costs, made.config)
-            if predicted <= milliseconds:
-                error = sum(curve.errors[level] for curve, level in zip(scores.curves, levels, strict=True))
-                return Made(made, predicted, error, time.monotonic() - started)
-        return None
+    def _corrected(self, speedup: float) -> Answer:
+        """Returns OBS's model for a speedup, and the table as it was corrected for it."""
+        if speedup not in self._answers:
+            self._answers[speedup] = self._search("obs", speedup, self.costs, self._measure)
+        return self._answers[speedup]
 
-    def fewer_layers(self, milliseconds: float) -> Made | None:
-        """Returns the deepest model of evenly chosen whole layers within a latency; None when one is too slow."""
+    def _search(self, score: str, speedup: float, costs: CostModel, measure: Measure | None) -> Answer:
+        settings = PruneSettings(speedup, "speedup", block=BLOCK, score=score)
+        scores = self.scores(score)
+        return prune_to_target(self.of(score), self.batches, settings, costs, measure, scores=scores)
+
+    def _limit(self, speedup: float) -> tuple[CostModel, float]:
+        """Returns the corrected table and the milliseconds that a speedup comes to by it."""
+        costs = self._corrected(speedup).costs
+        return costs, model_cost(costs, self.model.config) / speedup
+
+    def uniform(self, score: str, speedup: float) -> Made | None:
+        """Returns the widest model of a speedup that loses the same share of every sublayer, by a score."""
+        scores, started, (costs, limit) = self.scores(score), time.monotonic(), self._limit(speedup)
+
+        def levels(step: int) -> list[int]:
+            return [round(step / _STEPS * len(sublayer.blocks)) for sublayer in scores.sublayers]
+
+        def made(step: int) -> Model:
+            return remove_blocks(self.of(score), scores.sublayers, scores.scored, levels(step))[0]
+
+        step = bisect_left(range(_STEPS + 1), True, key=lambda step: model_cost(costs, made(step).config) <= limit)
+        if step > _STEPS:
+            return None
+        error = sum(curve.errors[level] for curve, level in zip(scores.curves, levels(step), strict=True))
+        return Made(made(step), model_cost(costs, made(step).config), error, time.monotonic() - started)
+
+    def fewer_layers(self, speedup: float) -> Made | None:
+        """Returns the deepest model of evenly chosen whole layers of a speedup; None when one is too slow."""
         config, layers = self.model.config, self.model.config.num_hidden_layers
+        costs, limit = self._limit(speedup)
         for count in range(layers, 0, -1):
             kept = np.unique(np.linspace(0, layers - 1, count).round().astype(int)).tolist()
             heads = [range(size) if layer in kept else [] for layer, size in enumerate(config.heads)]
             ffn = [range(size) if layer in kept else [] for layer, size in enumerate(config.ffn)]
-            predicted = model_cost(self.costs, keep(self.model, heads, ffn).config)
-            if predicted <= milliseconds:
+            predicted = model_cost(costs, keep(self.model, heads, ffn).config)
+            if predicted <= limit:
                 return Made(take_layers(self.model, kept), predicted, None, 0.0)
         return None
 
@@ -113,29 +139,13 @@ Method = Callable[[Start, float], Made | None]
 
 
 def _search(score: str) -> Method:
-    return lambda start, milliseconds: start.searched(score, milliseconds)
+    return lambda start, speedup: start.searched(score, speedup)
 
 
 METHODS: dict[str, Method] = {
     **{score: _search(score) for score in ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")},
-    "uniform obs": lambda start, milliseconds: start.uniform("obs", milliseconds),
-    "uniform magnitude": lambda start, milliseconds: start.uniform("magnitude", milliseconds),
-    "fewer layers": lambda start, milliseconds: start.fewer_layers(milliseconds),
+    "uniform obs": lambda start, speedup: start.uniform("obs", speedup),
+    "uniform magnitude": lambda start, speedup: start.uniform("magnitude", speedup),
+    "fewer layers": lambda start, speedup: start.fewer_layers(speedup),
 }
-"""By name, from a start and the milliseconds asked for to a model; None where there is none."""
-
-
-def _lasso_trained(model: Model, batches: Sequence[Batch], epochs: int, rate: float = 2e-5) -> Model:
-    made = copy.deepcopy(model).train()
-    lasso = GroupLasso(made, sublayers_of(made.config, BLOCK), strength=1e-4)
-    optimiser = torch.optim.AdamW(made.parameters(), lr=rate)
-    torch.manual_seed(0)
-    for epoch in range(epochs):
-        for number in np.random.default_rng(epoch).permutation(len(batches)):
-            ids, mask, labels = batches[number]
-            optimiser.zero_grad()
-            loss = loss_of(made, made(ids, mask).logits, labels) / len(ids) + lasso.penalty()
-            loss.backward()
-            optimiser.step()
-        lasso.reweight()
-    return made.eval()
+"""By name, from a start and the speedup asked for to a model; None where there is none."""

@@ -26,19 +26,21 @@ from edgedistil.pipeline.latency_tables import tables_folder
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.pruning import calibration_batches
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
-from edgedistil.pipeline.stages.prune import prune_stage
+from edgedistil.pipeline.stages.lasso import lasso_stage
+from edgedistil.pipeline.stages.prune import prune_stage, recover_stage
 from edgedistil.pipeline.training import follow, load_splits
 from edgedistil.profiling.files import export_as, file_name
 from edgedistil.profiling.measure import measurer
-from edgedistil.profiling.table import MEASURE, case_of, shape_of, table_for
+from edgedistil.profiling.table import COMPARE, case_of, shape_of, table_for
 from edgedistil.progress import TerminalProgress
 from edgedistil.prune.moments import Batch
 from edgedistil.recipe.load import Workspace, load_recipe
-from edgedistil.recipe.schema import Prune
+from edgedistil.recipe.schema import Distil, Prune
 
 KINDS = ("one-shot", "recovered")
 _EXPORT_SECONDS = {"onnx-fp32": 3.0, "onnx-int8": 6.0, "tflite-fp32": 6.0, "tflite-int8": 8.0}
 _BENCH_SECONDS = 8.0
+_MADE_HERE = ("targets", "unlabelled", "lasso")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,6 @@ class Ask:
     speeds: Sequence[float]
     split: str
     examples: int
-    lasso_epochs: int
     correct: bool
     again: bool
 
@@ -71,18 +72,19 @@ class Run:
         self.ask = ask
         plan = plan_recipe(load_recipe(recipe, overrides), Workspace.of_recipe(recipe), until="distil")
         self.build = plan.build
-        self._folders = {}
-        for stage in plan.stages:
-            done = self.build.cache.find(stage)
-            if done is None and stage.passing:
-                done = self.build.cache.run(stage, TerminalProgress())
-            if done is None:
-                raise SystemExit(f"stage '{stage.name}' is not done: edgedistil distil {recipe}")
-            self._folders[stage.name] = done.folder
+        self._folders = {stage.name: self._finished(stage) for stage in plan.stages if not stage.passing}
         title = name or self.build.recipe.name
         self.models = self.build.cache.root / "pruning" / title
         self.record = Record.open(title, f"python benchmarks/pruning.py {recipe} --piece measure")
-        self._goals: dict[str, float] = {}
+
+    def _finished(self, stage: Stage) -> Path:
+        """Returns a stage's folder; what `edgedistil distil` does not make is made."""
+        done = self.build.cache.find(stage)
+        if done is None and stage.name.startswith(_MADE_HERE):
+            done = self.build.cache.run(stage, TerminalProgress())
+        if done is None:
+            raise SystemExit(f"stage '{stage.name}' is not done: edgedistil distil RECIPE")
+        return done.folder
 
     def folder(self, stage: str) -> Path:
         """Returns the folder of a finished stage's model."""
@@ -97,6 +99,17 @@ class Run:
     def start(self) -> Model:
         """Returns what is pruned: the student or the teacher."""
         return self.student if self.ask.start == "student" else load_model(self.folder("teacher"))  # type: ignore[return-value]
+
+    def after_lasso(self) -> Model:
+        """Returns the student after the recipe's training under group lasso, or the default one.
+
+        Raises:
+            SystemExit: For the teacher, which no recipe trains so.
+        """
+        if self.ask.start != "student":
+            raise SystemExit("group_lasso trains a recipe's student: leave it out of --methods, or --start student")
+        folder = self._finished(lasso_stage(self.build, self.build.recipe.prune or Prune(parameters=0.5)))
+        return load_model(folder / "model")  # type: ignore[return-value]
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -130,13 +143,12 @@ class Run:
         """Returns what a search is corrected by."""
         return measurer(self.device, self.setting(name), TerminalProgress())
 
-    def student_milliseconds(self, name: str) -> float:
-        """Returns what the student takes, in the terms of the start's table."""
-        whole = self.table(name).predict(self.start.config.heads, self.start.config.ffn)
+    def speed_of_student(self, name: str) -> float:
+        """Returns how many times faster than the start the student is: 1 where it is the start."""
         if self.ask.start == "student":
-            return whole
+            return 1.0
         student, start = self.measurer(name)([self.student, self.start])
-        return whole * student / start
+        return start / student
 
     def measured(self, name: str, models: Mapping[str, Model]) -> dict[str, dict[str, Any]]:
         """Returns each model's time and score by its file, and how it compares with the student's file."""
@@ -151,7 +163,7 @@ class Run:
                 export_as(model, setting, path)
                 cases.append(case_of(title, path, setting))
             examples = Examples(tokens, self.build.recipe.task, labels)
-            made = self.device.bench(cases, examples, MEASURE, TerminalProgress()).complete()
+            made = self.device.bench(cases, examples, COMPARE, TerminalProgress()).complete()
         costs = dict(zip(named, steady_costs(made, unit_of(made)), strict=True))
         found = {one.name: one for one in made}
         return {
@@ -168,39 +180,46 @@ class Run:
         }
 
     @property
-    def recovery(self) -> dict[str, Any]:
-        """Returns the recipe's passes and learning rate after pruning."""
+    def recover(self) -> Distil:
+        """Returns the recipe's training after pruning."""
         prune = self.build.recipe.prune
         if prune is None or prune.recover is None:
             raise SystemExit(f"{self.build.recipe.name} has no prune.recover")
-        return {"epochs": prune.recover.epochs, "learning_rate": prune.recover.learning_rate}
+        return prune.recover
+
+    @property
+    def recovery(self) -> dict[str, Any]:
+        """Returns what a reader must know of that training."""
+        text = self.build.text_of(self.recover)
+        return {
+            "epochs": self.recover.epochs,
+            "learning_rate": self.recover.learning_rate,
+            "losses": self.recover.losses.model_dump(exclude_defaults=True),
+            "unlabelled": text.path if text else None,
+        }
 
     def follow(self, model: Model, scratch: Path, words: str) -> None:
         """Distils a model in place by the recipe's `prune.recover`."""
-        prune = self.build.recipe.prune
-        if prune is None or prune.recover is None:
-            raise SystemExit(f"{self.build.recipe.name} has no prune.recover")
+        assert self.build.recipe.prune is not None  # noqa: S101 - it has a recovery
+        needed = recover_stage(self.build, self.build.recipe.prune).inputs
+        folders = {name: self._finished(stage) for name, stage in needed.items() if name != "prune"}
+        splits = load_splits(folders["data"], self.build.recipe.task, folders.get("unlabelled"))
         scratch.mkdir(parents=True, exist_ok=True)
-        splits = load_splits(self._folders["data"], self.build.recipe.task, self._folders.get("unlabelled"))
-        context = StageContext(scratch, scratch, self._folders, TerminalProgress())
-        follow(model, splits, prune.recover, self.build, context, words)
+        follow(
+            model, splits, self.recover, self.build, StageContext(scratch, scratch, folders, TerminalProgress()), words
+        )
 
     def recovering_seconds(self, speed: float) -> float:
         """Returns the estimate of a training: the student's own, as much shorter as the model is faster."""
-        prune = self.build.recipe.prune
-        if prune is None or prune.recover is None:
-            return 0.0
-        operations = self.build.training(self.build.recipe.student.layers, prune.recover, following=True) / speed
+        operations = self.build.training(self.build.recipe.student.layers, self.recover, following=True) / speed
         return self._estimate("recover", Effort(operations))
 
-    def making_seconds(self, method: str) -> float:
+    def making_seconds(self) -> float:
         """Returns the estimate of scoring with a method, all speeds together."""
         effort = prune_stage(self.build, Prune(parameters=0.5, calibration_examples=self.ask.examples)).effort
         layers = self.build.recipe.student.layers if self.ask.start == "student" else self.build.teacher_layers
         factor = layers / self.build.recipe.student.layers
-        passes = 3.0 * self.ask.lasso_epochs if method == "group_lasso" else 0.0
-        training = passes * self.build.forward(layers, 28.0 * self.ask.examples)
-        return self._estimate("prune", Effort(factor * effort.operations + training, effort.seconds))
+        return self._estimate("prune", Effort(factor * effort.operations, effort.seconds))
 
     def measuring_seconds(self, name: str) -> float:
         """Returns the estimate of exporting, scoring and timing a file."""

@@ -20,7 +20,7 @@ from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Recipe
 
-_FIRST = (LATENCY_TABLE, "data", "unlabelled", VOCABULARY)
+_FIRST = (LATENCY_TABLE, "data", "unlabelled", "unlabelled-recover", VOCABULARY)
 
 
 @dataclass(frozen=True)

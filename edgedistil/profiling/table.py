@@ -30,6 +30,8 @@ MEASURE = BenchSettings(
     memory_inferences=1,
     latency_inputs=2,
 )
+# A few whole models, of which a small difference decides: long enough that nobody disturbs the fastest inference.
+COMPARE = MEASURE.model_copy(update={"max_seconds": 3.0, "min_blocks": 40})
 _GLANCE = BenchSettings(
     max_seconds=0.05,
     min_blocks=2,

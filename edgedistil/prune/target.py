@@ -48,12 +48,14 @@ class Answer:
         asked: The amount, in the words of the budget: milliseconds, megabytes, times faster, or a share.
         budget: Its kind.
         attempts: Every search, in order; the last one's model is the result.
+        costs: What the last search counted in, corrected where it was.
     """
 
     result: PruneResult
     asked: float
     budget: str
     attempts: list[Attempt]
+    costs: CostModel
 
     def _said(self, cost: float, before: float) -> float:
         return before / cost if self.budget == "speedup" else cost
@@ -171,12 +173,11 @@ def prune_to_target(
         result = replace(result, before=model_cost(found, whole.config))
         offset = found.offset if isinstance(found, Latency) else 0.0
         if measure is None or settings.budget in SHARES:
-            return Answer(
-                result, settings.amount, settings.budget, [*attempts, Attempt(result.predicted, None, None, offset)]
-            )
+            attempts.append(Attempt(result.predicted, None, None, offset))
+            return Answer(result, settings.amount, settings.budget, attempts, found)
         before, after = measure([whole, result.model])
         attempts.append(Attempt(result.predicted, after, before, offset))
-        answer = Answer(result, settings.amount, settings.budget, attempts)
+        answer = Answer(result, settings.amount, settings.budget, attempts, found)
         if len(attempts) > 1 or _settled(answer):
             return answer
         progress.say(f"{answer.line()}: the table is corrected and searched once more")

@@ -34,7 +34,7 @@ class Vocabulary(Section):
 
     text: str | None = None
     """File of general plain text whose pieces stay too: .txt, .jsonl(.gz), .tsv, .csv or .parquet. Left out, only the
-    training rows' text counts, with that of `distil.unlabelled`."""
+    training rows' text counts, with the unlabelled text of the last training."""
     column: str = "text"
     """Key or column of that file which holds the text."""
     limit: int | None = Field(default=None, gt=0)
@@ -94,7 +94,7 @@ class Prune(Section):
     calibration_examples: int = Field(default=1024, ge=8)
     """Training examples that the Gram matrices are made of."""
     recover: Distil | None = Distil(epochs=2.0)
-    """Distillation after the removal; `null` leaves it out."""
+    """Distillation after the removal; `null` leaves it out. Its unlabelled text is that of `distil`, or its own."""
     vocabulary: Vocabulary | None = None
     """Drop the word pieces that the task never uses, with their embeddings; `{}` for the defaults."""
 

@@ -30,6 +30,21 @@ _DEV_GUESS = 1000
 
 
 @dataclass(frozen=True)
+class PlainText:
+    """Unlabelled text that a recipe names.
+
+    Attributes:
+        path: As the recipe has it.
+        column: Key or column of the text.
+        limit: Texts that are read; None for all.
+    """
+
+    path: str
+    column: str
+    limit: int | None
+
+
+@dataclass(frozen=True)
 class Build:
     """A recipe on its way to a plan.
 
@@ -111,17 +126,22 @@ class Build:
         rows = self.source.estimate_rows().get(split, _DEV_GUESS)
         return float(rows * min(_TOKENS_GUESS, self.recipe.max_length))
 
-    def unlabelled_tokens(self) -> float:
-        """Returns about how many tokens `distil.unlabelled` has, by the size of its file; 0 without."""
-        settings = self.recipe.distil
-        if settings.unlabelled is None:
-            return 0.0
-        path = self.workspace.resolve(settings.unlabelled)
-        if not path.is_file():
+    def text_of(self, settings: Distil) -> PlainText | None:
+        """Returns the unlabelled text that a training follows the teacher over: its own, or else that of `distil`."""
+        named = settings if settings.unlabelled else self.recipe.distil
+        if named.unlabelled is None:
+            return None
+        return PlainText(named.unlabelled, named.unlabelled_column, named.unlabelled_limit)
+
+    def unlabelled_tokens(self, settings: Distil) -> float:
+        """Returns about how many tokens a training's unlabelled text has, by the size of its file; 0 without."""
+        text = self.text_of(settings)
+        path = self.workspace.resolve(text.path) if text else None
+        if text is None or path is None or not path.is_file():
             return 0.0
         tokens = path.stat().st_size / _BYTES_A_TOKEN / (_GZIPPED if path.suffix == ".gz" else 1.0)
-        if settings.unlabelled_limit:
-            tokens = min(tokens, settings.unlabelled_limit * self.recipe.max_length)
+        if text.limit:
+            tokens = min(tokens, text.limit * self.recipe.max_length)
         return tokens * (_QUESTIONS if get_task(self.recipe.task).kind == "span" else 1)
 
     def forward(self, layers: int, tokens: float) -> float:
@@ -138,7 +158,8 @@ class Build:
             settings: Its epochs and evaluations.
             following: Whether it follows the teacher over the unlabelled text as well.
         """
-        tokens = self.tokens() + (self.unlabelled_tokens() if following else 0.0)
+        more = self.unlabelled_tokens(settings) if following and isinstance(settings, Distil) else 0.0
+        tokens = self.tokens() + more
         epochs = settings.all_epochs if isinstance(settings, Distil) else settings.epochs
         scores = max(1.0, epochs * settings.evaluations_per_epoch)
         return 3 * epochs * self.forward(layers, tokens) + scores * self.forward(layers, self.tokens("dev"))

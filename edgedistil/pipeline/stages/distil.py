@@ -10,7 +10,7 @@ from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.pipeline.stages.general import general_stage
 from edgedistil.pipeline.stages.targets import targets_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
-from edgedistil.pipeline.stages.text import unlabelled_stage
+from edgedistil.pipeline.stages.text import unlabelled_inputs
 
 VERSION = 1
 
@@ -55,8 +55,8 @@ def distil_stage(build: Build) -> Stage:
         inputs={
             "data": data_stage(build),
             "teacher": teacher_stage(build),
-            "targets": targets_stage(build),
-            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
+            "targets": targets_stage(build, recipe.distil),
+            **unlabelled_inputs(build, recipe.distil),
             **({"general": general_stage(build)} if recipe.general else {}),
         },
         work=work,

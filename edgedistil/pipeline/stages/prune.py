@@ -18,7 +18,7 @@ from edgedistil.pipeline.stages.lasso import lasso_stage
 from edgedistil.pipeline.stages.latency_table import FILE, latency_table_stage
 from edgedistil.pipeline.stages.targets import targets_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
-from edgedistil.pipeline.stages.text import unlabelled_stage
+from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
 from edgedistil.pipeline.stages.vocabulary import trim_stage, vocabulary_stage
 from edgedistil.recipe.schema import Prune
@@ -111,9 +111,9 @@ def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
         inputs={
             "data": data_stage(build),
             "teacher": teacher_stage(build),
-            "targets": targets_stage(build),
+            "targets": targets_stage(build, settings),
             "prune": prune_stage(build, prune, member),
-            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
+            **unlabelled_inputs(build, settings),
         },
         work=work,
         together=True,

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
-from edgedistil.pipeline.stages.text import unlabelled_stage
+from edgedistil.pipeline.stages.text import unlabelled_inputs
+from edgedistil.recipe.schema import Distil
 
 VERSION = 1
 
 
-def _states(build: Build) -> tuple[int, ...]:
-    """Returns the teacher's states that a loss of the recipe looks at."""
-    from edgedistil.distil.following import teacher_states
+def targets_stage(build: Build, settings: Distil) -> Stage:
+    """Returns the stage that writes logits and the mapped layers' hidden states for a training.
 
-    recipe = build.recipe
-    recover = recipe.prune.recover if recipe.prune else None
-    followers = [settings for settings in (recipe.distil, recover) if settings]
-    found = (teacher_states(settings, build.teacher_layers, recipe.student.layers) for settings in followers)
-    return tuple(sorted({state for states in found for state in states}))
+    Trainings over the same rows share it. A recovery with text of its own has a stage of its own.
 
-
-def targets_stage(build: Build) -> Stage:
-    """Returns the stage that writes logits and the mapped layers' hidden states."""
-    states = _states(build)
+    Args:
+        build: The recipe.
+        settings: The training's section.
+    """
+    sharing = _sharing(build, settings)
+    states, recipe = _states(build, sharing), build.recipe
+    where = sharing[0].teacher_outputs
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.distil.targets import compute_targets
@@ -35,27 +35,38 @@ def targets_stage(build: Build) -> Stage:
 
         rows = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled")).rows
         teacher = load_model(context.inputs["teacher"] / "model")
-        outputs = recipe.distil.teacher_outputs
-        compute_targets(teacher, rows, states, context.folder, context.progress, outputs=outputs)
+        compute_targets(teacher, rows, states, context.folder, context.progress, outputs=where)
         return {"states": list(states), "rows": len(rows)}
 
-    recipe = build.recipe
-    tokens = build.tokens() + build.unlabelled_tokens()
-    in_loop = {"teacher_outputs": "loop"} if recipe.distil.teacher_outputs == "loop" else {}
+    tokens = build.tokens() + build.unlabelled_tokens(settings)
+    in_loop = {"teacher_outputs": "loop"} if where == "loop" else {}
     return Stage(
-        name="targets",
+        name="targets" if sharing[0] is recipe.distil else "targets-recover",
         version=VERSION,
         parameters={"states": list(states), **in_loop},
-        inputs={
-            "data": data_stage(build),
-            "teacher": teacher_stage(build),
-            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
-        },
+        inputs={"data": data_stage(build), "teacher": teacher_stage(build), **unlabelled_inputs(build, settings)},
         work=work,
         passing=True,
         effort=Effort(
             operations=build.forward(build.teacher_layers, tokens),
             # Otherwise what would not fit is not kept, and the teacher runs in every step.
-            disk=int(2 * tokens * build.hidden_size * len(states)) if recipe.distil.teacher_outputs == "cache" else 0,
+            disk=int(2 * tokens * build.hidden_size * len(states)) if where == "cache" else 0,
         ),
     )
+
+
+def _sharing(build: Build, settings: Distil) -> list[Distil]:
+    """Returns the recipe's trainings over the same text, distillation before recovery."""
+    recipe = build.recipe
+    recover = recipe.prune.recover if recipe.prune else None
+    followers = [found for found in (recipe.distil, recover) if found]
+    return [found for found in followers if build.text_of(found) == build.text_of(settings)]
+
+
+def _states(build: Build, sharing: Sequence[Distil]) -> tuple[int, ...]:
+    """Returns the teacher's states that a loss of the trainings looks at."""
+    from edgedistil.distil.following import teacher_states
+
+    layers = build.recipe.student.layers
+    found = (teacher_states(settings, build.teacher_layers, layers) for settings in sharing)
+    return tuple(sorted({state for states in found for state in states}))

@@ -9,30 +9,39 @@ from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.recipe.schema import Distil
 from edgedistil.tasks import get_task
 
 VERSION = 1
 # Questions are made of the text: other rows than in version 1.
 _ASKING_VERSION = 2
 _BYTES_A_SECOND = 4e5
+_KEYS = {
+    "unlabelled": "distil.unlabelled",
+    "unlabelled-recover": "prune.recover.unlabelled",
+    "text": "general.text",
+}
 
 
-def unlabelled_stage(build: Build) -> Stage:
-    """Returns the stage that writes the unlabelled rows' `tokens/`."""
-    recipe, settings = build.recipe, build.recipe.distil
-    assert settings.unlabelled is not None  # noqa: S101 - the caller has looked
-    return _stage(
-        build,
-        "unlabelled",
-        settings.unlabelled,
-        {
-            "kind": get_task(recipe.task).kind,
-            "column": settings.unlabelled_column,
-            "limit": settings.unlabelled_limit,
-            "max_length": recipe.max_length,
-            "pack": False,
-        },
-    )
+def unlabelled_inputs(build: Build, settings: Distil) -> dict[str, Stage]:
+    """Returns the stage that writes the unlabelled rows' `tokens/`, as an input of a training; nothing without text.
+
+    Args:
+        build: The recipe.
+        settings: The training's section; its own text, or else that of `distil`.
+    """
+    text = build.text_of(settings)
+    if text is None:
+        return {}
+    parameters = {
+        "kind": get_task(build.recipe.task).kind,
+        "column": text.column,
+        "limit": text.limit,
+        "max_length": build.recipe.max_length,
+        "pack": False,
+    }
+    name = "unlabelled" if text == build.text_of(build.recipe.distil) else "unlabelled-recover"
+    return {"unlabelled": _stage(build, name, text.path, parameters)}
 
 
 def text_stage(build: Build) -> Stage:
@@ -83,6 +92,5 @@ def _stage(build: Build, name: str, named: str, parameters: dict[str, Any]) -> S
 
 def _found(path: Path, name: str) -> Path:
     if not path.is_file():
-        key = "distil.unlabelled" if name == "unlabelled" else "general.text"
-        raise UsageError("no such file", where=str(path), cure=f"correct the recipe's '{key}'")
+        raise UsageError("no such file", where=str(path), cure=f"correct the recipe's '{_KEYS[name]}'")
     return path

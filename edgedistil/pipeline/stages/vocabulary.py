@@ -9,7 +9,7 @@ from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
-from edgedistil.pipeline.stages.text import unlabelled_stage
+from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.recipe.schema import Vocabulary
 
 NAME = "vocabulary"
@@ -29,7 +29,6 @@ def vocabulary_stage(build: Build, asked: Vocabulary) -> Stage:
     Raises:
         UsageError: When there is no such file of general text.
     """
-    recipe = build.recipe
     fingerprints = {"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")}
     seconds = _DATA_SECONDS
     if asked.text is not None:
@@ -38,6 +37,9 @@ def vocabulary_stage(build: Build, asked: Vocabulary) -> Stage:
             raise UsageError("no such file", where=str(path), cure="correct the recipe's 'prune.vocabulary.text'")
         fingerprints["text"] = hash_file(path)
         seconds += path.stat().st_size / _BYTES_A_SECOND
+
+    prune = build.recipe.prune
+    last = prune.recover if prune and prune.recover else build.recipe.distil
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.pipeline.vocabulary import make_vocabulary
@@ -50,7 +52,7 @@ def vocabulary_stage(build: Build, asked: Vocabulary) -> Stage:
         parameters=asked.key({"text"}),
         inputs={
             "data": data_stage(build),
-            **({"unlabelled": unlabelled_stage(build)} if recipe.distil.unlabelled else {}),
+            **unlabelled_inputs(build, last),
         },
         work=work,
         fingerprints=fingerprints,
