@@ -81,6 +81,8 @@ class Run:
         """Returns a stage's folder; what `edgedistil distil` does not make is made."""
         done = self.build.cache.find(stage)
         if done is None and stage.name.startswith(_MADE_HERE):
+            for needed in stage.inputs.values():
+                self._finished(needed)
             done = self.build.cache.run(stage, TerminalProgress())
         if done is None:
             raise SystemExit(f"stage '{stage.name}' is not done: edgedistil distil RECIPE")
