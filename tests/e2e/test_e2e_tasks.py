@@ -42,6 +42,20 @@ def test_a_task_goes_from_data_to_files_that_answer(task: str, tmp_path: Path):
     _check_alike(task, *answers.values())
 
 
+def test_distillation_and_recovery_follow_the_teacher_over_plain_text_of_their_own(tmp_path: Path):
+    write_task_workspace(tmp_path, "token-classification")
+    (tmp_path / "first.txt").write_text("this film was very dull\n" * 30, encoding="utf-8")
+    (tmp_path / "second.txt").write_text("the plot was awful and of 3\n" * 50, encoding="utf-8")
+    texts = ["--set", "distil.unlabelled=first.txt", "--set", "prune.recover.unlabelled=second.txt"]
+    done = typed(["prune", "export/tiny.yaml", "--json", *texts], tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = {stage["name"]: stage["summary"] for stage in json.loads(done.stdout)["stages"]}
+    rows = summary["targets"]["rows"], summary["targets-recover"]["rows"]
+    assert rows == (400 + 30, 400 + 50)
+    assert (summary["unlabelled"]["rows"], summary["unlabelled-recover"]["rows"]) == (30, 50)
+    assert summary["recover"]["test_char_f1"] > 0.8
+
+
 def _check_alike(task: str, first: dict, second: dict) -> None:
     """Two formats agree: on the very words, or within what rounding moves a score."""
     if task == "regression":

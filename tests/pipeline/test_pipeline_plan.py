@@ -168,6 +168,29 @@ def test_more_text_is_in_the_estimates_of_what_follows_the_teacher(recipe: Path)
     assert after["teacher"] == before["teacher"]
 
 
+def test_a_recovery_may_have_plain_text_of_its_own(recipe: Path):
+    def stages(*more: str) -> dict[str, Stage]:
+        plan = plan_recipe(load_recipe(recipe, more), Workspace.of_recipe(recipe))
+        return {stage.name: stage for stage in plan.stages}
+
+    own, other = recipe.parent / "own.txt", recipe.parent / "other.txt"
+    own.write_text("a fine film\n" * 100_000, encoding="utf-8")
+    other.write_text("a dull film\n", encoding="utf-8")
+    before, after = stages(), stages(f"prune.recover.unlabelled={own}")
+    assert after["recover"].inputs["targets"].name == "targets-recover"
+    assert after["recover"].inputs["unlabelled"].name == "unlabelled-recover"
+    assert set(after) == {*before, "targets-recover", "unlabelled-recover"}
+    assert after["recover"].effort.operations > 2 * before["recover"].effort.operations
+    assert after["distil"].effort == before["distil"].effort
+    both = stages(f"distil.unlabelled={own}", f"prune.recover.unlabelled={own}")
+    assert both["recover"].inputs["targets"].name == "targets"
+    assert both["recover"].inputs["unlabelled"].name == "unlabelled"
+    instead = stages(f"distil.unlabelled={other}", f"prune.recover.unlabelled={own}")
+    assert {name for name in instead if name.startswith("unlabelled")} == {"unlabelled", "unlabelled-recover"}
+    with pytest.raises(UsageError, match=r"no such file.*prune\.recover\.unlabelled"):
+        stages("prune.recover.unlabelled=missing.txt")
+
+
 def test_matrix_speed_is_a_processors():
     assert 1e8 < matrix_speed() < 1e15
 
