@@ -20,11 +20,11 @@ def _rows(folder: Path, **wanted: Any) -> list[dict[str, Any]]:
     return [row for row in record["rows"] if all(row[key] == value for key, value in wanted.items())]
 
 
-def lost(kind: str, asked: float) -> Callable[[Path], Figure]:
+def lost(kind: str, asked: float, method: str = "obs") -> Callable[[Path], Figure]:
     """Returns the points of test accuracy that OBS at an asked speed is below the unpruned student's file."""
 
     def compute(folder: Path) -> Figure:
-        (row,) = _rows(folder, kind=kind, method="obs", asked=asked)
+        (row,) = _rows(folder, kind=kind, method=method, asked=asked)
         difference, low, high = row["against_student"]
         return Figure(-100 * difference, (-100 * high, -100 * low))
 
@@ -68,10 +68,10 @@ PRUNING = [
     ),
     _promise(
         "3x",
-        "The same at three times the speed, recovered in three passes instead of one",
+        "The same at three times the speed, recovered over 80,000 unlabelled sentences as well, two passes",
         "<= 2.0",
         "points",
-        lost("recovered", 3.0),
+        lost("recovered", 3.0, "obs, more text"),
     ),
     _promise(
         "one-shot",

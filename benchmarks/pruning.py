@@ -31,6 +31,7 @@ from pruning_methods import BLOCK, METHODS, Model, Start
 from pruning_record import Record, plot
 from pruning_run import KINDS, Ask, Run
 
+from edgedistil.bundle.formats import FORMATS
 from edgedistil.errors import EdgeDistilError
 from edgedistil.models import load_model, save_model
 from edgedistil.pipeline.estimate import human_time
@@ -46,14 +47,19 @@ class Wanted:
     speed: float
 
     def folder(self, run: Run) -> Path:
-        """Returns where it is kept: `one-shot/`, `recovered/` and `made.json`."""
+        """Returns where it is kept: `made.json`, `one-shot/` and what came of it."""
         start, method = run.ask.start, self.method.replace(" ", "-")
         return run.models / start / (run.ask.made_for or self.format) / f"{method}-{self.speed:g}x"
 
-    def trained(self, run: Run) -> dict[str, Any]:
-        """Returns how it was trained after it was pruned."""
-        found: dict[str, Any] = json.loads((self.folder(run) / "trained.json").read_text(encoding="utf-8"))
-        return found
+    def recovered(self, run: Run) -> Path:
+        """Returns where it is kept once recovered, with `trained.json`: `recovered/`, and one more a variant."""
+        return self.folder(run) / "-".join([KINDS[1], *run.ask.variant.split()])
+
+    def found(self, run: Run, kind: str) -> dict[str, Path]:
+        """Returns the folders of its finished models of a kind, by what the table calls them."""
+        folders = sorted(path for path in self.folder(run).glob(f"{kind}*") if (path / "config.json").is_file())
+        words = [path.name.removeprefix(kind).replace("-", " ").strip() for path in folders]
+        return {", ".join(filter(None, [self.method, word])): path for word, path in zip(words, folders, strict=True)}
 
     def cannot_be(self, run: Run) -> bool:
         """Tells whether the method was found to have no model of this speed."""
@@ -62,7 +68,8 @@ class Wanted:
 
     def done(self, run: Run, kind: str) -> bool:
         """Tells whether it has been made, or recovered; what cannot be made counts as made."""
-        return self.cannot_be(run) or (self.folder(run) / kind / "config.json").is_file()
+        folder = self.folder(run) / kind if kind == KINDS[0] else self.recovered(run)
+        return self.cannot_be(run) or (folder / "config.json").is_file()
 
 
 def wanted(run: Run) -> Iterator[Wanted]:
@@ -104,10 +111,11 @@ def recover(run: Run) -> None:
         if (each.done(run, KINDS[1]) and not run.ask.again) or not (folder / KINDS[0]).is_dir():
             continue
         model, started = load_model(folder / KINDS[0]), time.monotonic()
-        run.follow(model, folder / "training", f"{each.method} {each.speed:g}x, {each.format}")
-        save_model(model, folder / KINDS[1])
-        shutil.rmtree(folder / "training")
-        (folder / "trained.json").write_text(json.dumps(run.recovery), encoding="utf-8")
+        scratch, recovered = each.recovered(run).with_suffix(".training"), each.recovered(run)
+        run.follow(model, scratch, f"{each.method} {each.speed:g}x, {each.format}")
+        save_model(model, recovered)
+        (recovered / "trained.json").write_text(json.dumps(run.recovery), encoding="utf-8")
+        shutil.rmtree(scratch)
         print(f"recovered {each.format} {each.method} {each.speed:g}x in {human_time(time.monotonic() - started)}")
 
 
@@ -117,24 +125,24 @@ def measure(run: Run) -> None:
     for name in run.ask.formats:
         for kind in KINDS:
             for speed in run.ask.speeds:
-                there = [
-                    each
-                    for each in wanted(run)
-                    if (each.format, each.speed) == (name, speed) and (each.folder(run) / kind).is_dir()
-                ]
-                keys = {each.method: record.key(run.ask.start, name, kind, each.method, speed) for each in there}
-                if not there or (not run.ask.again and all(record.has(key) for key in keys.values())):
+                there = [each for each in wanted(run) if (each.format, each.speed) == (name, speed)]
+                folders = {title: path for each in there for title, path in each.found(run, kind).items()}
+                keys = {title: record.key(run.ask.start, name, kind, title, speed) for title in folders}
+                if not keys or (not run.ask.again and all(record.has(key) for key in keys.values())):
                     continue
-                models: dict[str, Model] = {each.method: load_model(each.folder(run) / kind) for each in there}
-                facts = {
-                    each.method: json.loads((each.folder(run) / "made.json").read_text(encoding="utf-8"))
-                    for each in there
-                }
-                trained = {each.method: each.trained(run) if kind == KINDS[1] else None for each in there}
-                for method, row in run.measured(name, models).items():
-                    told = {"made": facts[method], "made_for": run.ask.made_for or name, "trained": trained[method]}
-                    record.add(keys[method], {**row, **told})
-                    print(record.line(keys[method]), flush=True)
+                models: dict[str, Model] = {title: load_model(path) for title, path in folders.items()}
+                for title, row in run.measured(name, models).items():
+                    told = {"made_for": run.ask.made_for or name, **_facts(folders[title])}
+                    record.add(keys[title], {**row, **told})
+                    print(record.line(keys[title]), flush=True)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Returns how a model was made, and how it was trained afterwards if it was."""
+    made = json.loads((folder.parent / "made.json").read_text(encoding="utf-8"))
+    if folder.name == KINDS[0]:
+        return {"made": made, "trained": None}
+    return {"made": made, "trained": json.loads((folder / "trained.json").read_text(encoding="utf-8"))}
 
 
 def search(run: Run) -> None:
@@ -182,13 +190,23 @@ def main() -> None:
     parser.add_argument("--piece", choices=[*PIECES, "plot"], default="list")
     parser.add_argument("--name", help="of the result; the recipe's by default")
     parser.add_argument("--start", choices=["student", "teacher"], default="student")
-    parser.add_argument("--formats", nargs="+", default=["tflite-int8", "onnx-int8"])
-    parser.add_argument("--made-for", metavar="FORMAT", help="whose models are taken; each format's own by default")
+    parser.add_argument(
+        "--formats", nargs="+", choices=list(FORMATS), metavar="FORMAT", default=["tflite-int8", "onnx-int8"]
+    )
+    parser.add_argument(
+        "--made-for",
+        choices=list(FORMATS),
+        metavar="FORMAT",
+        help="whose models are taken; each format's own by default",
+    )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
     parser.add_argument("--speeds", nargs="+", type=float, default=[1.5, 2.0, 3.0, 4.0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as edgedistil run takes it")
     parser.add_argument("--split", default="test")
     parser.add_argument("--examples", type=int, default=2048)
+    parser.add_argument(
+        "--variant", default="", metavar="WORDS", help="calls models that --set recovers in another way"
+    )
     parser.add_argument("--correct", action="store_true", help="measure while making, as edgedistil run does")
     parser.add_argument("--again", action="store_true", help="do anew what is done")
     given = vars(parser.parse_args())

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pruning_table import called
+
 from edgedistil.bench.facts import local_facts
 from edgedistil.pipeline.bundling import package_versions
 
@@ -108,19 +110,14 @@ def plot(record: Record) -> Path:
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, kind) in zip(axes, panels, strict=True):
         here = [row for row in rows if (row["format"], row["kind"]) == (name, kind)]
-        for start, method in sorted({(row["start"], row["method"]) for row in here}):
-            line = sorted(
-                (row["measured"], 100 * row["accuracy"][0])
-                for row in here
-                if (row["start"], row["method"]) == (start, method)
-            )
-            plain = method.startswith("uniform") or method == "fewer layers"
-            label = method if start == "student" else f"{method}, from the teacher"
-            axis.plot(*zip(*line, strict=True), "--" if plain else "-", marker="o", markersize=3, label=label)
+        for title in sorted({called(row) for row in here}):
+            line = sorted((row["measured"], 100 * row["accuracy"][0]) for row in here if called(row) == title)
+            plain = title.startswith(("uniform", "fewer layers"))
+            axis.plot(*zip(*line, strict=True), "--" if plain else "-", marker="o", markersize=3, label=title)
         axis.axhline(100 * here[0]["student_accuracy"], color="0.6", linewidth=0.8)
         axis.set(title=f"{name}, {kind}", xlabel="times faster than the student, measured")
     axes[0].set_ylabel("accuracy, %")
-    axes[-1].legend(fontsize=7)
+    axes[-1].legend(fontsize=6)
     target = record.path.with_suffix(".svg")
     figure.savefig(target, metadata={"Date": None})
     return target

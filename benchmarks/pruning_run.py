@@ -52,6 +52,7 @@ class Ask:
     made_for: str | None
     methods: Sequence[str]
     speeds: Sequence[float]
+    variant: str
     split: str
     examples: int
     correct: bool

@@ -10,7 +10,7 @@ from pruning_methods import METHODS
 
 from edgedistil.bundle.formats import FORMATS
 
-_KINDS = {"one-shot": "not trained again", "recovered": "distilled for one more pass"}
+_KINDS = {"one-shot": "not trained again", "recovered": "distilled once more"}
 
 
 def pruning_table(path: Path) -> str:
@@ -20,23 +20,19 @@ def pruning_table(path: Path) -> str:
         path: The result.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
-    rows = [row for row in record["rows"] if row["start"] == "student"]
+    rows = record["rows"]
     speeds = sorted({row["asked"] for row in rows})
     lines = [
         f"| runtime | | blocks | {' | '.join(f'asked {speed:g}x' for speed in speeds)} |",
         f"|---|---|---|{'---:|' * len(speeds)}",
     ]
     for name in dict.fromkeys(row["format"] for row in rows):
-        for kind, title in _KINDS.items():
-            for method in METHODS:
-                found = {
-                    row["asked"]: row
-                    for row in rows
-                    if (row["format"], row["kind"], row["method"]) == (name, kind, method)
-                }
-                if found:
-                    cells = " | ".join(_cell(found.get(speed)) for speed in speeds)
-                    lines.append(f"| {FORMATS[name].title} | {title} | {method} | {cells} |")
+        for kind, words in _KINDS.items():
+            of_kind = [row for row in rows if (row["format"], row["kind"]) == (name, kind)]
+            for method in sorted({called(row) for row in of_kind}, key=_order):
+                found = {row["asked"]: row for row in of_kind if called(row) == method}
+                cells = " | ".join(_cell(found.get(speed)) for speed in speeds)
+                lines.append(f"| {FORMATS[name].title} | {words} | {method} | {cells} |")
     student = ", ".join(
         f"{100 * row['student_accuracy']:.1f} % in {FORMATS[name].title}"
         for name, row in {row["format"]: row for row in rows}.items()
@@ -45,9 +41,16 @@ def pruning_table(path: Path) -> str:
     return "\n".join([*lines, "", told])
 
 
+def called(row: dict[str, Any]) -> str:
+    """Returns what a row's way of pruning is called."""
+    return str(row["method"]) + ("" if row["start"] == "student" else ", from the teacher")
+
+
+def _order(title: str) -> tuple[int, str]:
+    return [*METHODS].index(title.partition(",")[0]), title
+
+
 def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
-    passes = row["trained"]["epochs"] if row["trained"] else 1
-    more = f", {passes:g} passes" if passes != 1 else ""
-    return f"{100 * row['accuracy'][0]:.1f} ({row['measured']:.2f}x{more})"
+    return f"{100 * row['accuracy'][0]:.1f} ({row['measured']:.2f}x)"

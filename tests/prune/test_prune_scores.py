@@ -117,6 +117,20 @@ def test_group_lasso_empties_what_is_small_and_leaves_the_rest(model: EdgeBertFo
     assert set(result.ffn_kept[0]) == {*range(8), *range(16, 40)}
 
 
+def test_group_lasso_weighs_heads_and_neurons_whatever_the_size_of_their_weights(
+    model: EdgeBertForSequenceClassification,
+) -> None:
+    settings = PruneSettings(0.6, block=8, score="group_lasso")
+    before = prune(model, [], settings)
+    with torch.no_grad():
+        for layer in model.encoder.layers:
+            for part in (layer.attention.query, layer.attention.key, layer.attention.value, layer.attention.output):
+                part.weight *= 0.1
+    assert prune(model, [], settings).levels == before.levels
+    assert any(before.heads_kept)
+    assert any(before.ffn_kept)
+
+
 def test_regrouped_neurons_lose_less(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
     with torch.no_grad():
         model.encoder.layers[1].ffn.down.weight[:, ::2] *= 0.02

@@ -24,6 +24,8 @@ from edgedistil.pipeline.stages.vocabulary import trim_stage, vocabulary_stage
 from edgedistil.recipe.schema import Prune
 
 VERSION = 1
+# Groups are compared within their kind: other models than in version 1.
+_GROUP_LASSO_VERSION = 2
 _MEASURE_SECONDS = 30.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
 
@@ -142,6 +144,8 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
     found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso", "vocabulary"})}
     if target is not None:
         found["target"] = target
+    if prune.score == "group_lasso":
+        found["score_version"] = _GROUP_LASSO_VERSION
     if prune.macs is not None:
         found["sequence_length"] = bench.sequence_length
     if prune.size_mb is not None:
