@@ -14,6 +14,7 @@ from edgedistil.pipeline.bundling import package_versions
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pruning"
 Key = tuple[str, str, str, str, float]
+_ACROSS = 2
 _COLUMNS = ("start", "format", "kind", "method", "asked")
 
 
@@ -106,18 +107,23 @@ def plot(record: Record) -> Path:
     if not panels:
         raise SystemExit(f"{record.path}: no rows yet")
     mpl.rcParams["svg.hashsalt"] = "pruning"
-    figure = Figure(figsize=(4.6 * len(panels), 3.8), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (name, kind) in zip(axes, panels, strict=True):
+    figure = Figure(
+        figsize=(3.8 * min(len(panels), _ACROSS) + 2, 3.4 * -(-len(panels) // _ACROSS)), layout="constrained"
+    )
+    axes = figure.subplots(-(-len(panels) // _ACROSS), min(len(panels), _ACROSS), squeeze=False).ravel()
+    colours = dict(zip(sorted({called(row) for row in rows}), mpl.color_sequences["tab20"], strict=False))
+    lines = {}
+    for axis, (name, kind) in zip(axes, panels, strict=False):
         here = [row for row in rows if (row["format"], row["kind"]) == (name, kind)]
         for title in sorted({called(row) for row in here}):
-            line = sorted((row["measured"], 100 * row["accuracy"][0]) for row in here if called(row) == title)
-            plain = title.startswith(("uniform", "fewer layers"))
-            axis.plot(*zip(*line, strict=True), "--" if plain else "-", marker="o", markersize=3, label=title)
+            points = sorted((row["measured"], 100 * row["accuracy"][0]) for row in here if called(row) == title)
+            style = "--" if title.startswith(("uniform", "fewer layers")) else "-"
+            (lines[title],) = axis.plot(
+                *zip(*points, strict=True), style, color=colours[title], marker="o", markersize=3
+            )
         axis.axhline(100 * here[0]["student_accuracy"], color="0.6", linewidth=0.8)
-        axis.set(title=f"{name}, {kind}", xlabel="times faster than the student, measured")
-    axes[0].set_ylabel("accuracy, %")
-    axes[-1].legend(fontsize=6)
+        axis.set(title=f"{name}, {kind}", xlabel="times faster than the student, measured", ylabel="accuracy, %")
+    figure.legend(lines.values(), lines.keys(), loc="outside right upper", fontsize=7)
     target = record.path.with_suffix(".svg")
     figure.savefig(target, metadata={"Date": None})
     return target
