@@ -2,8 +2,8 @@
 
 The model that is scored is the one that was trained under `edgedistil.prune.group_lasso.GroupLasso`. Li et al. compare
 groups of one matrix, by a threshold a layer; here one search weighs a head against neurons of the FFN, whose weights
-have another size from the start. So a group counts as its share of its kind: attention and FFN each sum to one for
-every layer, and layers that the penalty emptied still count less than those it left.
+have another size from the start. So a group counts as its share of its kind: all heads sum to one a layer on average,
+all FFN blocks as well, and layers that the penalty emptied still count less than those it left.
 """
 
 from __future__ import annotations
