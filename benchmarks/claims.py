@@ -1,15 +1,18 @@
 """The project's promises, computed from committed results: `python benchmarks/claims.py` writes them.
 
-Writes `claims.json` and the README's generated tables. A test computes everything again and compares.
+Writes `claims.json` and the generated tables of the README and of `results/README.md`. A test computes everything again
+and compares.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from distillation_table import distillation_table
 from figures import Promise, read_run
 from int8_table import int8_table, shipped_table
 from promises import PROMISES
@@ -22,7 +25,7 @@ from edgedistil.report.table import make_rows, render_markdown
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CLAIMS = ROOT / "benchmarks" / "claims.json"
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", RESULTS / "README.md")
 INT8_STUDENTS = {"sst2": "SST-2", "emotion": "Emotion"}
 
 
@@ -66,30 +69,50 @@ def _reaches(bar: str, value: float) -> bool:
 
 
 def tables() -> dict[str, str]:
-    """Returns the README's generated blocks, by name."""
+    """Returns the generated blocks of all pages, by name."""
+    methods = {
+        path.stem: distillation_table(path) for path in sorted((RESULTS / "distillation").glob("*-methods.json"))
+    }
+    whole = {f"pruning-{path.stem}": pruning_table(path) for path in sorted((RESULTS / "pruning").glob("*.json"))}
     return {
+        **methods,
+        **whole,
         "quickstart": render_markdown(make_rows(read_measurements(RESULTS / "quickstart" / "measurements.jsonl"))),
         "sst2": render_markdown(make_rows(read_measurements(RESULTS / "sst2" / "measurements.jsonl"))),
         "int8": int8_table(RESULTS / "int8" / "sst2.json"),
         "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
-        "pruning": pruning_table(RESULTS / "pruning" / "sst2.json"),
+        "pruning": pruning_table(RESULTS / "pruning" / "sst2.json", short=True),
         "claims": markdown_table(compute_claims()),
     }
 
 
-def with_tables(text: str) -> str:
-    """Returns the README with its generated blocks made anew."""
-    for name, table in tables().items():
+def with_tables(text: str, made: Mapping[str, str]) -> str:
+    """Returns a page with its generated blocks made anew.
+
+    Args:
+        text: The page.
+        made: Every block, by name.
+    """
+    for name, table in made.items():
         found = re.search(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", text, re.DOTALL)
-        if not found:
-            raise SystemExit(f"README.md has no block '{name}'")
-        text = f"{text[: found.start()]}{found[1]}{table.strip()}\n{found[2]}{text[found.end() :]}"
+        if found:
+            text = f"{text[: found.start()]}{found[1]}{table.strip()}\n{found[2]}{text[found.end() :]}"
     return text
+
+
+def unused(made: Iterable[str]) -> list[str]:
+    """Returns the blocks that no page has a place for."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return [name for name in made if f"<!-- {name}: " not in pages]
 
 
 if __name__ == "__main__":
     lines = [claim.model_dump(mode="json") for claim in compute_claims()]
     CLAIMS.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    made = tables()
+    if missing := unused(made):
+        raise SystemExit(f"no page has a block for: {', '.join(missing)}")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), made), encoding="utf-8")
     for claim in compute_claims():
         print(f"{'holds ' if claim.holds else 'MISSES'} {claim.id}: {claim.measured} {claim.unit} (bar {claim.bar})")

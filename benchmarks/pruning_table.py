@@ -1,4 +1,4 @@
-"""The README's table of pruned models: accuracy and measured speed, a method a row."""
+"""The table of pruned models: accuracy and measured speed, a method a row; the README's is the short one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from edgedistil.bundle.formats import FORMATS
 _KINDS = {"one-shot": "not trained again", "recovered": "distilled once more"}
 
 
-def pruning_table(path: Path) -> str:
+_SHORT = ("obs", "uniform obs", "fewer layers")
+
+
+def pruning_table(path: Path, short: bool = False) -> str:
     """Returns a result of `pruning.py` as a Markdown table; what was not measured is left empty.
 
     Args:
         path: The result.
+        short: Only the runtime that the models were searched for, one score, and what it is better than.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
-    rows = record["rows"]
+    rows = [row for row in record["rows"] if not short or _is_short(row)]
     speeds = sorted({row["asked"] for row in rows})
     lines = [
         f"| runtime | | blocks | {' | '.join(f'asked {speed:g}x' for speed in speeds)} |",
@@ -39,6 +43,10 @@ def pruning_table(path: Path) -> str:
     )
     told = f"test accuracy % (speed as measured); the student has {student}; {record['machine']}"
     return "\n".join([*lines, "", told])
+
+
+def _is_short(row: dict[str, Any]) -> bool:
+    return row["format"] == row["made_for"] and row["method"].partition(",")[0] in _SHORT
 
 
 def called(row: dict[str, Any]) -> str:

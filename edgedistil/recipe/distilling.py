@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from edgedistil.recipe.section import FORM, Section
 from edgedistil.recipe.training import FineTune
@@ -101,6 +101,13 @@ class Distil(FineTune):
     """Key or column of that file which holds the text."""
     unlabelled_limit: int | None = Field(default=None, gt=0)
     """Use only the first so many of its texts."""
+
+    @model_validator(mode="after")
+    def _text_is_named(self) -> Distil:
+        for name in ("unlabelled_column", "unlabelled_limit"):
+            if self.unlabelled is None and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is about 'unlabelled': name that file too, or leave it out")
+        return self
 
     @property
     def all_losses(self) -> tuple[str, ...]:

@@ -99,6 +99,16 @@ class Recipe(Section):
             self.quantise.fits(self.export.formats)
         return self
 
+    @model_validator(mode="after")
+    def _outputs_are_kept_once(self) -> Recipe:
+        recover = self.prune.recover if self.prune else None
+        if recover and not recover.unlabelled and recover.teacher_outputs not in ("auto", self.distil.teacher_outputs):
+            raise ValueError(
+                "prune.recover.teacher_outputs: recovery reads the outputs that distil made, as it has no 'unlabelled' "
+                "text of its own; set distil.teacher_outputs"
+            )
+        return self
+
     @property
     def examples(self) -> Data:
         """Returns the task's data.

@@ -38,9 +38,12 @@ def test_every_claim_is_what_its_result_file_says(script: ModuleType):
         assert (ROOT / "benchmarks" / "results" / claim.result).is_file()
 
 
-def test_the_readmes_tables_are_the_results(script: ModuleType):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert script.with_tables(text) == text
+def test_the_pages_tables_are_the_results(script: ModuleType):
+    made = script.tables()
+    assert script.unused(made) == []
+    for page in script.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert script.with_tables(text, made) == text
 
 
 def test_no_result_holds_a_text():

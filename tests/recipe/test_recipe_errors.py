@@ -31,6 +31,14 @@ from small_recipe import BASE, changed, line_of
             "recipe: prune.score: name a block score such as 'obs' (",
         ),
         (
+            changed(prune={"parameters": 0.5, "recover": {"unlabelled_limit": 10}}),
+            "recipe: prune.recover: 'unlabelled_limit' is about 'unlabelled': name that file too, or leave it out",
+        ),
+        (
+            changed(prune={"parameters": 0.5, "recover": {"teacher_outputs": "loop"}}),
+            "recipe: prune.recover.teacher_outputs: recovery reads the outputs that distil made, as it has no",
+        ),
+        (
             changed(prune={"vocabulary": {"txt": "a"}}),
             "recipe: unknown key 'prune.vocabulary.txt'; did you mean 'text'?",
         ),
