@@ -15,6 +15,7 @@ from typing import Any
 from distillation_table import distillation_table
 from figures import Promise, read_run
 from int8_table import int8_table, shipped_table
+from pattern_table import pattern_table
 from promises import PROMISES
 from pruning_table import pruning_table
 
@@ -82,6 +83,7 @@ def tables() -> dict[str, str]:
         "int8": int8_table(RESULTS / "int8" / "sst2.json"),
         "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
         "pruning": pruning_table(RESULTS / "pruning" / "sst2.json", short=True),
+        "block-sparse": pattern_table(RESULTS / "pattern" / "block_sparse.json"),
         "claims": markdown_table(compute_claims()),
     }
 
