@@ -90,7 +90,7 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         bundle.folder / "config.json",
         calibration_rows(build, Quantise(), data),
         build.workspace.run_folder(f"{comparison.name}-int8") / "peers",
-        splits["dev"] if splits["dev"].tokens.kind in ("class", "value") else None,
+        splits["dev"] if ask.controlled and splits["dev"].tokens.kind in ("class", "value") else None,
     )
     for name in ask.variants:
         files += comparison.variant(name)
@@ -104,7 +104,9 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         times = times_of(bench(files, length, ask.threads, ask.seconds))
         rows = {title: row | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
-    record |= _facts(comparison, [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)])
+    record |= _facts(
+        comparison, ask.controlled, [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
+    )
     record |= {"left_out": outcome.finished["export"].summary.get("left_out", {}), "rows": list(rows.values())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -161,11 +163,12 @@ def times_of(measured: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _facts(comparison: Comparison, variants: list[str]) -> dict[str, Any]:
+def _facts(comparison: Comparison, controlled: bool, variants: list[str]) -> dict[str, Any]:
     facts = local_facts()
+    alone = "" if controlled else " --no-accuracy-control"
     dense, more = " --dense" if comparison.keys else "", " ".join(["", "--variants", *variants] if variants else [])
     return {
-        "command": f"python benchmarks/int8.py {comparison.recipe}{dense}{more}",
+        "command": f"python benchmarks/int8.py {comparison.recipe}{dense}{alone}{more}",
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
         "versions": package_versions() | peer_versions(),
@@ -183,6 +186,12 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--dense", action="store_true", help="the student before pruning")
     parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=[])
+    parser.add_argument(
+        "--no-accuracy-control",
+        dest="controlled",
+        action="store_false",
+        help="leave out NNCF's quantize_with_accuracy_control, which may take hours",
+    )
     parser.add_argument("--scores-only", action="store_true")
     parser.add_argument("--times-only", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
