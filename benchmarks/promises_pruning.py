@@ -99,7 +99,7 @@ PRUNING = [
     ),
     _promise(
         "uniform-recovered",
-        "The same after distilling once more, where uniform removal leaves a head",
+        "The same after distilling once more",
         ">= 0.0",
         "points",
         ahead_of_uniform("recovered"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from edgedistil.prune import Latency, PruneSettings, Scores, prune_to_target, sc
 from edgedistil.prune.costs import CostModel, model_cost
 from edgedistil.prune.moments import Batch
 from edgedistil.prune.prune import remove_blocks
+from edgedistil.prune.refit import refitted
 from edgedistil.prune.target import Answer, Measure
 
 Model = EdgeBertForSequenceClassification
@@ -89,6 +90,13 @@ class Start:
         result = answer.result
         return Made(result.model, result.predicted, result.predicted_error, result.seconds)
 
+    def refitted(self, speedup: float) -> Made:
+        """Returns OBS's model with its output Linears solved anew."""
+        made = self.searched("obs", speedup)
+        started = time.monotonic()
+        model = refitted(made.model, self.model, self.batches)
+        return replace(made, model=model, seconds=made.seconds + time.monotonic() - started)
+
     def _corrected(self, speedup: float) -> Answer:
         """Returns OBS's model for a speedup, and the table as it was corrected for it."""
         if speedup not in self._answers:
@@ -144,6 +152,7 @@ def _search(score: str) -> Method:
 
 METHODS: dict[str, Method] = {
     **{score: _search(score) for score in ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")},
+    "obs, refitted": lambda start, speedup: start.refitted(speedup),
     "uniform obs": lambda start, speedup: start.uniform("obs", speedup),
     "uniform magnitude": lambda start, speedup: start.uniform("magnitude", speedup),
     "fewer layers": lambda start, speedup: start.fewer_layers(speedup),

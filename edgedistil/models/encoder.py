@@ -36,6 +36,11 @@ class EncoderOutput(ModelOutput):
     projections: tuple[Projection, ...] | None = None
 
 
+def added_mask(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Returns what is added to attention scores, [batch, 1, 1, sequence], of a mask [batch, sequence]."""
+    return (1.0 - attention_mask[:, None, None, :].to(dtype)) * MASKED_SCORE
+
+
 class Bias(nn.Module):
     """What is left of a sublayer without heads or neurons: the bias of its last Linear."""
 
@@ -214,7 +219,7 @@ class EdgeBertModel(EdgeBertPreTrainedModel):
         hidden = self.embeddings(input_ids, token_type_ids)
         mask = None
         if attention_mask is not None:
-            mask = (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * MASKED_SCORE
+            mask = added_mask(attention_mask, hidden.dtype)
         states, projections = [hidden], list[Projection]()
         for layer in self.layers:
             hidden = layer(hidden, mask, projections) if output_projections else layer(hidden, mask)

@@ -89,6 +89,7 @@ def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> Pr
         local_search=prune.local_search,
         rearrange=prune.rearrange,
         rescale=prune.rescale,
+        refit=prune.refit,
     )
 
 

@@ -19,6 +19,7 @@ from edgedistil.prune.curve import Curve
 from edgedistil.prune.local_search import improve
 from edgedistil.prune.moments import Batch
 from edgedistil.prune.rearrange import rearranged
+from edgedistil.prune.refit import refitted
 from edgedistil.prune.regroup import regrouped
 from edgedistil.prune.rescale import rescaled
 from edgedistil.prune.scores import Request, Scored, get_score
@@ -205,6 +206,8 @@ def prune(
     smaller, heads, neurons = remove_blocks(model, scores.sublayers, scored, levels)
     if settings.rescale:
         smaller = rescaled(smaller, model, calibration_batches)
+    if settings.refit:
+        smaller = refitted(smaller, model, calibration_batches, settings.damping)
     before, after = model_cost(costs, model.config), model_cost(costs, smaller.config)
     rest = costs.rest(model.config)
     return PruneResult(

@@ -27,7 +27,7 @@ class _Heard(Exception):  # noqa: N818 - not an error: the way out of a forward 
     """Ends a forward pass."""
 
 
-def _hear(model: EdgeBertForSequenceClassification, modules: Sequence[nn.Module], batch: Batch) -> list[Tensor]:
+def hear(model: EdgeBertForSequenceClassification, modules: Sequence[nn.Module], batch: Batch) -> list[Tensor]:
     """Returns what enters some modules of a model, [real tokens, width]; nothing behind the last is computed."""
     heard: list[Tensor] = []
     real = batch[1].bool()
@@ -63,7 +63,7 @@ def _factors(
     gram = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64)
     cross = torch.zeros(weight.shape[1], weight.shape[0], dtype=torch.float64)
     for batch, right in zip(batches, wanted, strict=True):
-        inputs, found = _hear(model, [sublayer.output(model), _norm(model, sublayer)], batch)
+        inputs, found = hear(model, [sublayer.output(model), _norm(model, sublayer)], batch)
         gram += (inputs.T @ inputs).double()
         cross += (inputs.T @ (right - found)).double()
     member = torch.zeros(weight.shape[1], len(sublayer.blocks), dtype=torch.float64)
@@ -95,7 +95,7 @@ def rescaled(
     places = sublayers_of(tuned.config, block)
     if not places:
         return tuned
-    wanted = [_hear(whole, [_norm(whole, sublayer) for sublayer in places], batch) for batch in few]
+    wanted = [hear(whole, [_norm(whole, sublayer) for sublayer in places], batch) for batch in few]
     for number, sublayer in enumerate(places):
         factors = _factors(tuned, sublayer, few, [heard[number] for heard in wanted])
         # Kwon et al. leave a layer alone whose solution runs away, which a near singular system's does.

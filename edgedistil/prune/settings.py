@@ -28,6 +28,7 @@ class PruneSettings:
         local_search: Candidates tried on calibration text around the dynamic programme's choice; 0 tries none.
         rearrange: Swap kept and removed blocks of a layer where the interaction of masks says so (Kwon et al.).
         rescale: Scale what is left of each head and neuron by least squares on each layer's output (Kwon et al.).
+        refit: Solve what is left of each output Linear anew, from the first layer on, behind the pruned ones before it.
 
     Raises:
         UsageError: When a value cannot be used.
@@ -43,6 +44,7 @@ class PruneSettings:
     local_search: int = 0
     rearrange: bool = False
     rescale: bool = False
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if self.budget not in BUDGETS:

@@ -56,6 +56,7 @@ class Prune(Section):
         "local_search",
         "rearrange",
         "rescale",
+        "refit",
         "lasso",
         "vocabulary",
     )
@@ -89,6 +90,9 @@ class Prune(Section):
     """Swap blocks of a layer where the interaction of their masks says so (Kwon et al.)."""
     rescale: bool = False
     """Scale the heads and neurons that stay by least squares on each layer's output (Kwon et al.)."""
+    refit: bool = False
+    """Solve what is left of each layer's outputs anew by least squares, from the first layer on, each behind the pruned
+    ones before it: seconds, and worth most where much goes and no training follows."""
     lasso: GroupLassoTraining | None = None
     """The training that `score: group_lasso` looks at."""
     calibration_examples: int = Field(default=1024, ge=8)

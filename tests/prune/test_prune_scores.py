@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from edgedistil.models import EdgeBertForSequenceClassification
+from edgedistil.models import EdgeBertForSequenceClassification, keep
 from edgedistil.progress import SilentProgress
 from edgedistil.prune import GroupLasso, PruneSettings, prune
 from edgedistil.prune.blocks import Sublayer, sublayers_of
 from edgedistil.prune.fisher import collect_fisher, loss_of, quadratic
 from edgedistil.prune.local_search import logit_distance
 from edgedistil.prune.rearrange import swap
+from edgedistil.prune.refit import refitted
 from edgedistil.prune.regroup import regrouped
-from edgedistil.prune.rescale import rescaled
+from edgedistil.prune.rescale import hear, rescaled
 from edgedistil.prune.scores.fisher import diagonal_curve, greedy_curve
 
 Batches = list[tuple[Tensor, ...]]
@@ -157,6 +158,51 @@ def test_rescaling_an_unpruned_model_changes_nothing(
 ) -> None:
     tuned = rescaled(model, model, batches, block=8)
     assert logit_distance(tuned, model, batches) < 1e-9
+
+
+@pytest.mark.parametrize("score", ["obs", "fisher"])
+def test_refitting_brings_the_outputs_nearer(
+    model: EdgeBertForSequenceClassification, batches: Batches, score: str
+) -> None:
+    cut = prune(model, labelled(batches), PruneSettings(0.4, block=8, score=score))
+    asked = prune(model, labelled(batches), PruneSettings(0.4, block=8, score=score, refit=True))
+    assert asked.model.config.heads == cut.model.config.heads
+    assert logit_distance(asked.model, model, batches) < 0.8 * logit_distance(cut.model, model, batches)
+
+
+def test_refitting_solves_the_normal_equations(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    model = model.double()
+    half = [range(size // 2) for size in model.config.heads], [range(size // 2) for size in model.config.ffn]
+    tuned = refitted(keep(model, *half), model, batches, damping=1e-9)
+    inputs, outputs, wanted = [], [], []
+    for batch in batches:
+        small, whole = (each.encoder.layers[0] for each in (tuned, model))
+        columns, found = hear(tuned, [small.attention.output, small.attention_norm], batch)
+        inputs.append(columns)
+        outputs.append(found)
+        wanted.extend(hear(model, [whole.attention_norm], batch))
+    missing, columns = torch.cat(wanted) - torch.cat(outputs), torch.cat(inputs)
+    assert missing.abs().max() > 1e-3
+    assert missing.mean(0).abs().max() < 1e-9
+    assert (columns.T @ missing / len(columns)).abs().max() < 1e-6
+
+
+def test_refitting_a_layer_without_heads_or_neurons_moves_its_bias(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    heads, ffn = model.config.heads, model.config.ffn
+    nothing = [range(0)] + [range(size) for size in heads[1:]], [range(0)] + [range(size) for size in ffn[1:]]
+    cut = keep(model, *nothing)
+    tuned = refitted(cut, model, batches)
+    assert tuned.config.heads[0] == tuned.config.ffn[0] == 0
+    assert not torch.equal(tuned.encoder.layers[0].ffn.down.bias, cut.encoder.layers[0].ffn.down.bias)
+    assert logit_distance(tuned, model, batches) < logit_distance(cut, model, batches)
+
+
+def test_refitting_an_unpruned_model_changes_nothing(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    assert logit_distance(refitted(model, model, batches), model, batches) < 1e-9
 
 
 def test_local_search_is_never_farther_and_keeps_the_budget(

@@ -1,0 +1,130 @@
+"""Every output Linear solved anew, from the first layer on: what is left makes up for all that went before it.
+
+The weights that a score rebuilds assume that a sublayer still sees what the larger model gives it. Behind other pruned
+sublayers it does not, and the more is gone, the less. Here both models go through the calibration text side by side,
+and each sublayer is asked for what the larger model's residual stream has and the smaller one's lacks: least squares on
+the inputs as they are now, in the manner of Kwon et al. 2022 (arXiv 2204.09656, section 3.3, equation 12), but for the
+whole weight and bias instead of a factor a head or block.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgedistil.models.encoder import Bias, Layer, added_mask
+from edgedistil.models.modelling import EdgeBertForSequenceClassification
+from edgedistil.prune.moments import Batch, some
+
+_TEXTS = 512
+
+
+@dataclass
+class _Flow:
+    """A batch on its way through both models.
+
+    Attributes:
+        right: Hidden states of the larger model, [batch, sequence, hidden].
+        found: Those of the smaller one.
+        added: What masks padding in attention scores.
+        real: Which tokens are no padding, [batch, sequence].
+    """
+
+    right: Tensor
+    found: Tensor
+    added: Tensor
+    real: Tensor
+
+
+def _enter(model: EdgeBertForSequenceClassification, batch: Batch) -> _Flow:
+    device = next(model.parameters()).device
+    hidden, mask = model.encoder.embeddings(batch[0].to(device)), batch[1].to(device)
+    return _Flow(hidden, hidden, added_mask(mask, hidden.dtype), mask.bool())
+
+
+def _sum(layer: Layer, kind: str, hidden: Tensor, flow: _Flow) -> Tensor:
+    """Returns the residual stream behind a sublayer, before its norm."""
+    return hidden + (layer.attention(hidden, flow.added) if kind == "attention" else layer.ffn(hidden))
+
+
+def _norm(layer: Layer, kind: str) -> nn.Module:
+    return layer.attention_norm if kind == "attention" else layer.output_norm
+
+
+class _Sums:
+    """What least squares needs of the tokens: moments of a Linear's inputs, and of them with what is missing."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.tokens = 0
+        self.inputs, self.missing = torch.zeros(columns).double(), torch.zeros(rows).double()
+        self.square, self.cross = torch.zeros(columns, columns).double(), torch.zeros(columns, rows).double()
+
+    def add(self, inputs: Tensor, missing: Tensor) -> None:
+        """Adds tokens: inputs [tokens, columns] and what is missing [tokens, rows]."""
+        inputs, missing = inputs.double().cpu(), missing.double().cpu()
+        self.tokens += len(missing)
+        self.inputs += inputs.sum(0)
+        self.missing += missing.sum(0)
+        self.square += inputs.T @ inputs
+        self.cross += inputs.T @ missing
+
+    def solve(self, damping: float) -> tuple[Tensor, Tensor]:
+        """Returns what is added to the weight [rows, columns] and to the bias [rows]."""
+        mean, missing = self.inputs / self.tokens, self.missing / self.tokens
+        if not len(mean):
+            return torch.zeros(len(missing), 0).double(), missing
+        covariance = self.square / self.tokens - torch.outer(mean, mean)
+        covariance.diagonal().add_((damping * covariance.diagonal().mean()).clamp_min(torch.finfo(torch.float32).tiny))
+        cross = self.cross / self.tokens - torch.outer(mean, missing)
+        weight = torch.linalg.solve(covariance, cross).T
+        return weight, missing - weight @ mean
+
+
+def _refit(smaller: Layer, larger: Layer, kind: str, flows: Sequence[_Flow], damping: float) -> None:
+    """Solves one sublayer's output Linear, and takes every batch behind it."""
+    output: Any = smaller.attention.output if kind == "attention" else smaller.ffn.down
+    columns = 0 if isinstance(output, Bias) else output.in_features
+    heard: list[Tensor] = []
+    sums = _Sums(columns, len(output.bias))
+    handle = output.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs[0]) if inputs else None)
+    for flow in flows:
+        heard.clear()
+        flow.right = _sum(larger, kind, flow.right, flow)
+        missing = (flow.right - _sum(smaller, kind, flow.found, flow))[flow.real]
+        sums.add(heard[0][flow.real] if heard else missing[:, :0], missing)
+    handle.remove()
+    weight, bias = sums.solve(damping)
+    output.bias += bias.to(output.bias)
+    if columns:
+        output.weight += weight.to(output.weight)
+    for flow in flows:
+        flow.right = _norm(larger, kind)(flow.right)
+        flow.found = _norm(smaller, kind)(_sum(smaller, kind, flow.found, flow))
+
+
+@torch.no_grad()
+def refitted(
+    model: EdgeBertForSequenceClassification,
+    original: EdgeBertForSequenceClassification,
+    batches: Sequence[Batch],
+    damping: float = 1e-2,
+) -> EdgeBertForSequenceClassification:
+    """Returns a pruned model whose output Linears are solved anew, in eval mode; its sizes are the same.
+
+    Args:
+        model: The pruned model; it is left as it is.
+        original: The model it was made from, with the same layers, embeddings and norms; it is left as it is.
+        batches: Calibration text; some hundred texts of it are looked at.
+        damping: Share of the mean variance of a Linear's inputs that holds its weight where it is.
+    """
+    tuned, whole = copy.deepcopy(model).eval(), copy.deepcopy(original).eval()
+    flows = [_enter(whole, batch) for batch in some(batches, _TEXTS)]
+    for smaller, larger in zip(tuned.encoder.layers, whole.encoder.layers, strict=True):
+        for kind in ("attention", "ffn"):
+            _refit(smaller, larger, kind, flows, damping)
+    return tuned
