@@ -7,16 +7,20 @@ then gives is better on calibration text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
 from edgedistil.prune.costs import CostModel, allowance, level_costs
 from edgedistil.prune.moments import Batch, some
+from edgedistil.prune.scores import Scored
 from edgedistil.prune.search import choose_levels
 from edgedistil.prune.settings import PruneSettings
 
@@ -27,23 +31,44 @@ _TEXTS = 256
 _SPREAD = 0.5
 _SHARE = 0.2
 _SEED = 0
+# Levels near the best are tried again and again; a sublayer's solution may be ten megabytes.
+_REMEMBERED = 16
 
 
 @torch.no_grad()
-def logit_distance(
-    model: EdgeBertForSequenceClassification, original: EdgeBertForSequenceClassification, batches: Sequence[Batch]
-) -> float:
-    """Returns the mean squared difference of two models' logits on real tokens, centred over the labels."""
-    total, texts = 0.0, 0
-    for ids, mask, *_ in batches:
-        change = model(ids, mask).logits - original(ids, mask).logits
-        if change.shape[-1] > 1:
-            change = change - change.mean(-1, keepdim=True)
-        if change.ndim > 2:
-            change = change * mask[:, :, None].to(change)
-        total += float(change.square().sum())
-        texts += len(ids)
-    return total / max(texts, 1)
+def distance_to(
+    original: EdgeBertForSequenceClassification, batches: Sequence[Batch]
+) -> Callable[[EdgeBertForSequenceClassification], float]:
+    """Returns how far any other model's logits are from one's, which is run once for all: the mean squared difference.
+
+    It counts real tokens, and is centred over the labels.
+    """
+    wanted = [original(ids, mask).logits for ids, mask, *_ in batches]
+
+    @torch.no_grad()
+    def distance(model: EdgeBertForSequenceClassification) -> float:
+        total, texts = 0.0, 0
+        for (ids, mask, *_), right in zip(batches, wanted, strict=True):
+            change = model(ids, mask).logits - right
+            if change.shape[-1] > 1:
+                change = change - change.mean(-1, keepdim=True)
+            if change.ndim > 2:
+                change = change * mask[:, :, None].to(change)
+            total += float(change.square().sum())
+            texts += len(ids)
+        return total / max(texts, 1)
+
+    return distance
+
+
+def _remembering(scored: Scored) -> Scored:
+    """Returns what a score found, which solves the last few sets of columns only once."""
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def rebuilt(columns: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        return scored.rebuild(columns)
+
+    return replace(scored, rebuild=lambda kept: rebuilt(tuple(kept)))
 
 
 def improve(
@@ -73,14 +98,14 @@ def improve(
         for sublayer, curve in zip(scores.sublayers, scores.curves, strict=True)
     ]
     budget = allowance(settings, costs, model.config)
-    few = some(batches, _TEXTS)
+    scored, apart = [_remembering(each) for each in scores.scored], distance_to(model, some(batches, _TEXTS))
     seen: dict[tuple[int, ...], float] = {}
 
     def distance(choice: list[int]) -> float:
         key = tuple(choice)
         if key not in seen:
-            smaller, _, _ = remove_blocks(model, scores.sublayers, scores.scored, choice)
-            seen[key] = logit_distance(smaller, model, few)
+            smaller, _, _ = remove_blocks(model, scores.sublayers, scored, choice)
+            seen[key] = apart(smaller)
         return seen[key]
 
     generator = np.random.default_rng(_SEED)

@@ -13,7 +13,7 @@ from edgedistil.progress import SilentProgress
 from edgedistil.prune import GroupLasso, PruneSettings, prune
 from edgedistil.prune.blocks import Sublayer, sublayers_of
 from edgedistil.prune.fisher import collect_fisher, loss_of, quadratic
-from edgedistil.prune.local_search import logit_distance
+from edgedistil.prune.local_search import distance_to
 from edgedistil.prune.rearrange import swap
 from edgedistil.prune.refit import refitted
 from edgedistil.prune.regroup import regrouped
@@ -26,6 +26,12 @@ Batches = list[tuple[Tensor, ...]]
 def labelled(batches: Batches) -> Batches:
     generator = torch.Generator().manual_seed(3)
     return [(ids, mask, torch.randint(0, 3, (len(ids),), generator=generator)) for ids, mask in batches]
+
+
+def logit_distance(
+    model: EdgeBertForSequenceClassification, original: EdgeBertForSequenceClassification, batches: Batches
+) -> float:
+    return distance_to(original, batches)(model)
 
 
 def positive(seed: int, size: int) -> Tensor:
