@@ -24,7 +24,8 @@ def distillation_table(path: Path) -> str:
     ]
     lines += [f"| {row['method']} | {_cells(row, metric)} |" for row in rows]
     teacher = rows[0]["teacher"][f"test_{metric}"]
-    told = f"the teacher has {100 * teacher:.1f} on test; one seed; {record['machine']}"
+    seeds = sorted({str(row["seed"]) for row in rows})
+    told = f"the teacher has {100 * teacher:.1f} on test; seed {', '.join(seeds)}; {record['machine']}"
     return "\n".join([*lines, "", told])
 
 

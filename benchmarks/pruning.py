@@ -48,7 +48,7 @@ class Wanted:
 
     def folder(self, run: Run) -> Path:
         """Returns where it is kept: `made.json`, `one-shot/` and what came of it."""
-        start, method = run.ask.start, self.method.replace(",", "").replace(" ", "-")
+        start, method = run.ask.start, self.method.replace(" ", "-")
         return run.models / start / (run.ask.made_for or self.format) / f"{method}-{self.speed:g}x"
 
     def recovered(self, run: Run) -> Path:

@@ -152,7 +152,7 @@ def _search(score: str) -> Method:
 
 METHODS: dict[str, Method] = {
     **{score: _search(score) for score in ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")},
-    "obs, refitted": lambda start, speedup: start.refitted(speedup),
+    "obs refitted": lambda start, speedup: start.refitted(speedup),
     "uniform obs": lambda start, speedup: start.uniform("obs", speedup),
     "uniform magnitude": lambda start, speedup: start.uniform("magnitude", speedup),
     "fewer layers": lambda start, speedup: start.fewer_layers(speedup),

@@ -40,6 +40,11 @@ class Sublayer:
         layer = model.encoder.layers[self.layer]
         return layer.attention.output if self.kind == "attention" else layer.ffn.down
 
+    def norm(self, model: EdgeBertForSequenceClassification) -> nn.LayerNorm:
+        """Returns the norm behind the residual connection that the sublayer feeds."""
+        layer = model.encoder.layers[self.layer]
+        return layer.attention_norm if self.kind == "attention" else layer.output_norm
+
     def columns(self, blocks: list[int]) -> list[int]:
         """Returns the columns of some of the blocks, ascending."""
         return sorted(column for block in blocks for column in self.blocks[block])

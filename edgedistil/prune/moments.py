@@ -21,6 +21,21 @@ Batch = tuple[Tensor, ...]
 _PROBE_SEED = 0
 
 
+def damped_covariance(second_moments: Tensor, mean: Tensor, damping: float) -> Tensor:
+    """Returns an invertible covariance, [columns, columns], of second moments [columns, columns] and a mean [columns].
+
+    Args:
+        second_moments: E x x^T.
+        mean: E x.
+        damping: What is added to the diagonal, as a share of its mean.
+    """
+    covariance = second_moments - torch.outer(mean, mean)
+    diagonal = covariance.diagonal()
+    # An input that never varies still needs a positive diagonal to be inverted.
+    diagonal += (damping * diagonal.mean()).clamp_min(torch.finfo(torch.float32).tiny)
+    return covariance
+
+
 @dataclass
 class Moments:
     """Running sums over the tokens that went through one Linear.
@@ -67,12 +82,7 @@ class Moments:
         Args:
             damping: What is added to the diagonal, as a share of its mean; makes the matrix invertible.
         """
-        mean = self.mean()
-        covariance = self.square.double() / self.tokens - torch.outer(mean, mean)
-        diagonal = covariance.diagonal()
-        # An input that never varies still needs a positive diagonal to be inverted.
-        diagonal += (damping * diagonal.mean()).clamp_min(torch.finfo(torch.float32).tiny)
-        return covariance
+        return damped_covariance(self.square.double() / self.tokens, self.mean(), damping)
 
     def sensitivity(self) -> Tensor:
         """Returns how much the squared logits of a text move with each output's squared error, [rows], fp64.

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgedistil.models.encoder import Bias, Layer, added_mask
+from edgedistil.models.encoder import Bias, added_mask
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
-from edgedistil.prune.moments import Batch, some
+from edgedistil.prune.blocks import Kind, Sublayer
+from edgedistil.prune.moments import Batch, damped_covariance, some
 
 _TEXTS = 512
+_KINDS: tuple[Kind, ...] = ("attention", "ffn")
 
 
 @dataclass
@@ -47,13 +49,10 @@ def _enter(model: EdgeBertForSequenceClassification, batch: Batch) -> _Flow:
     return _Flow(hidden, hidden, added_mask(mask, hidden.dtype), mask.bool())
 
 
-def _sum(layer: Layer, kind: str, hidden: Tensor, flow: _Flow) -> Tensor:
+def _sum(sublayer: Sublayer, model: EdgeBertForSequenceClassification, hidden: Tensor, added: Tensor) -> Tensor:
     """Returns the residual stream behind a sublayer, before its norm."""
-    return hidden + (layer.attention(hidden, flow.added) if kind == "attention" else layer.ffn(hidden))
-
-
-def _norm(layer: Layer, kind: str) -> nn.Module:
-    return layer.attention_norm if kind == "attention" else layer.output_norm
+    layer = model.encoder.layers[sublayer.layer]
+    return hidden + (layer.attention(hidden, added) if sublayer.kind == "attention" else layer.ffn(hidden))
 
 
 class _Sums:
@@ -78,24 +77,29 @@ class _Sums:
         mean, missing = self.inputs / self.tokens, self.missing / self.tokens
         if not len(mean):
             return torch.zeros(len(missing), 0).double(), missing
-        covariance = self.square / self.tokens - torch.outer(mean, mean)
-        covariance.diagonal().add_((damping * covariance.diagonal().mean()).clamp_min(torch.finfo(torch.float32).tiny))
+        covariance = damped_covariance(self.square / self.tokens, mean, damping)
         cross = self.cross / self.tokens - torch.outer(mean, missing)
         weight = torch.linalg.solve(covariance, cross).T
         return weight, missing - weight @ mean
 
 
-def _refit(smaller: Layer, larger: Layer, kind: str, flows: Sequence[_Flow], damping: float) -> None:
+def _refit(
+    sublayer: Sublayer,
+    smaller: EdgeBertForSequenceClassification,
+    larger: EdgeBertForSequenceClassification,
+    flows: Sequence[_Flow],
+    damping: float,
+) -> None:
     """Solves one sublayer's output Linear, and takes every batch behind it."""
-    output: Any = smaller.attention.output if kind == "attention" else smaller.ffn.down
+    output: Any = sublayer.output(smaller)
     columns = 0 if isinstance(output, Bias) else output.in_features
     heard: list[Tensor] = []
     sums = _Sums(columns, len(output.bias))
     handle = output.register_forward_pre_hook(lambda _module, inputs: heard.append(inputs[0]) if inputs else None)
     for flow in flows:
         heard.clear()
-        flow.right = _sum(larger, kind, flow.right, flow)
-        missing = (flow.right - _sum(smaller, kind, flow.found, flow))[flow.real]
+        flow.right = _sum(sublayer, larger, flow.right, flow.added)
+        missing = (flow.right - _sum(sublayer, smaller, flow.found, flow.added))[flow.real]
         sums.add(heard[0][flow.real] if heard else missing[:, :0], missing)
     handle.remove()
     weight, bias = sums.solve(damping)
@@ -103,8 +107,8 @@ def _refit(smaller: Layer, larger: Layer, kind: str, flows: Sequence[_Flow], dam
     if columns:
         output.weight += weight.to(output.weight)
     for flow in flows:
-        flow.right = _norm(larger, kind)(flow.right)
-        flow.found = _norm(smaller, kind)(_sum(smaller, kind, flow.found, flow))
+        flow.right = sublayer.norm(larger)(flow.right)
+        flow.found = sublayer.norm(smaller)(_sum(sublayer, smaller, flow.found, flow.added))
 
 
 @torch.no_grad()
@@ -124,7 +128,7 @@ def refitted(
     """
     tuned, whole = copy.deepcopy(model).eval(), copy.deepcopy(original).eval()
     flows = [_enter(whole, batch) for batch in some(batches, _TEXTS)]
-    for smaller, larger in zip(tuned.encoder.layers, whole.encoder.layers, strict=True):
-        for kind in ("attention", "ffn"):
-            _refit(smaller, larger, kind, flows, damping)
+    for layer in range(len(tuned.config.heads)):
+        for kind in _KINDS:
+            _refit(Sublayer(layer, kind, ()), tuned, whole, flows, damping)
     return tuned

@@ -45,12 +45,6 @@ def hear(model: EdgeBertForSequenceClassification, modules: Sequence[nn.Module],
     return heard
 
 
-def _norm(model: EdgeBertForSequenceClassification, sublayer: Sublayer) -> nn.Module:
-    layer = model.encoder.layers[sublayer.layer]
-    norm: nn.Module = layer.attention_norm if sublayer.kind == "attention" else layer.output_norm
-    return norm
-
-
 def _factors(
     model: EdgeBertForSequenceClassification, sublayer: Sublayer, batches: Sequence[Batch], wanted: Sequence[Tensor]
 ) -> Tensor:
@@ -63,7 +57,7 @@ def _factors(
     gram = torch.zeros(weight.shape[1], weight.shape[1], dtype=torch.float64)
     cross = torch.zeros(weight.shape[1], weight.shape[0], dtype=torch.float64)
     for batch, right in zip(batches, wanted, strict=True):
-        inputs, found = hear(model, [sublayer.output(model), _norm(model, sublayer)], batch)
+        inputs, found = hear(model, [sublayer.output(model), sublayer.norm(model)], batch)
         gram += (inputs.T @ inputs).double()
         cross += (inputs.T @ (right - found)).double()
     member = torch.zeros(weight.shape[1], len(sublayer.blocks), dtype=torch.float64)
@@ -95,7 +89,7 @@ def rescaled(
     places = sublayers_of(tuned.config, block)
     if not places:
         return tuned
-    wanted = [hear(whole, [_norm(whole, sublayer) for sublayer in places], batch) for batch in few]
+    wanted = [hear(whole, [sublayer.norm(whole) for sublayer in places], batch) for batch in few]
     for number, sublayer in enumerate(places):
         factors = _factors(tuned, sublayer, few, [heard[number] for heard in wanted])
         # Kwon et al. leave a layer alone whose solution runs away, which a near singular system's does.

@@ -24,8 +24,8 @@ from edgedistil.pipeline.stages.vocabulary import trim_stage, vocabulary_stage
 from edgedistil.recipe.schema import Prune
 
 VERSION = 1
-# Groups are compared within their kind: other models than in version 1.
-_GROUP_LASSO_VERSION = 2
+# Raised when a score gives other models than before, and named only then; group lasso: groups compared in their kind.
+_SCORE_VERSIONS = {"group_lasso": 2}
 _MEASURE_SECONDS = 30.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
 
@@ -144,8 +144,8 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
     found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso", "vocabulary"})}
     if target is not None:
         found["target"] = target
-    if prune.score == "group_lasso":
-        found["score_version"] = _GROUP_LASSO_VERSION
+    if prune.score in _SCORE_VERSIONS:
+        found["score_version"] = _SCORE_VERSIONS[prune.score]
     if prune.macs is not None:
         found["sequence_length"] = bench.sequence_length
     if prune.size_mb is not None:
