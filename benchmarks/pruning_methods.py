@@ -17,6 +17,7 @@ from edgedistil.prune.moments import Batch
 from edgedistil.prune.prune import remove_blocks
 from edgedistil.prune.refit import refitted
 from edgedistil.prune.target import Answer, Measure
+from edgedistil.recipe.schema import Prune
 
 Model = EdgeBertForSequenceClassification
 BLOCK = 32
@@ -90,12 +91,21 @@ class Start:
         result = answer.result
         return Made(result.model, result.predicted, result.predicted_error, result.seconds)
 
-    def refitted(self, speedup: float) -> Made:
-        """Returns OBS's model with its output Linears solved anew."""
-        made = self.searched("obs", speedup)
+    def refitted(self, made: Made) -> Made:
+        """Returns a model with its output Linears solved anew."""
         started = time.monotonic()
         model = refitted(made.model, self.model, self.batches)
         return replace(made, model=model, seconds=made.seconds + time.monotonic() - started)
+
+    def by_default(self, speedup: float) -> Made:
+        """Returns what a recipe without a training afterwards gives: OBS, a local search, refitted."""
+        prune = Prune(speedup=speedup, recover=None)
+        settings = PruneSettings(speedup, "speedup", block=BLOCK, local_search=prune.candidates, refit=prune.refits)
+        answer = prune_to_target(
+            self.model, self.batches, settings, self.costs, self._measure, scores=self.scores("obs")
+        )
+        result = answer.result
+        return Made(result.model, result.predicted, result.predicted_error, result.seconds)
 
     def _corrected(self, speedup: float) -> Answer:
         """Returns OBS's model for a speedup, and the table as it was corrected for it."""
@@ -150,10 +160,17 @@ def _search(score: str) -> Method:
     return lambda start, speedup: start.searched(score, speedup)
 
 
+def _uniform_refitted(start: Start, speedup: float) -> Made | None:
+    made = start.uniform("obs", speedup)
+    return made and start.refitted(made)
+
+
 METHODS: dict[str, Method] = {
     **{score: _search(score) for score in ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")},
-    "obs refitted": lambda start, speedup: start.refitted(speedup),
+    "obs refitted": lambda start, speedup: start.refitted(start.searched("obs", speedup)),
+    "obs by default": lambda start, speedup: start.by_default(speedup),
     "uniform obs": lambda start, speedup: start.uniform("obs", speedup),
+    "uniform obs refitted": _uniform_refitted,
     "uniform magnitude": lambda start, speedup: start.uniform("magnitude", speedup),
     "fewer layers": lambda start, speedup: start.fewer_layers(speedup),
 }

@@ -86,10 +86,10 @@ def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> Pr
         score=prune.score,
         sequence_length=recipe.bench.sequence_length,
         regroup=prune.regroup,
-        local_search=prune.local_search,
+        local_search=prune.candidates,
         rearrange=prune.rearrange,
         rescale=prune.rescale,
-        refit=prune.refit,
+        refit=prune.refits,
     )
 
 

@@ -16,6 +16,7 @@ from edgedistil.progress import Progress, SilentProgress
 from edgedistil.prune.blocks import Sublayer, sublayers_of
 from edgedistil.prune.costs import CostModel, allowance, cost_model, impossible, level_costs, model_cost
 from edgedistil.prune.curve import Curve
+from edgedistil.prune.finalists import even_choices, nearest_refitted
 from edgedistil.prune.local_search import improve
 from edgedistil.prune.moments import Batch
 from edgedistil.prune.rearrange import rearranged
@@ -170,6 +171,23 @@ def remove_blocks(
     return keep(updated, heads, neurons), heads, neurons
 
 
+def _searched_on(
+    model: EdgeBertForSequenceClassification,
+    scores: Scores,
+    levels: list[int],
+    settings: PruneSettings,
+    costs: CostModel,
+    batches: Sequence[Batch],
+    progress: Progress,
+) -> list[int]:
+    """Returns levels whose model is nearer to the larger one than the dynamic programme's, where some were found."""
+    improved = improve(model, scores, levels, settings, costs, batches, progress)
+    if not settings.refit:
+        return improved
+    even = even_choices(model, scores, levels, settings, costs)
+    return nearest_refitted(model, scores, [improved, levels, *even], batches, progress)
+
+
 def prune(
     model: EdgeBertForSequenceClassification,
     calibration_batches: Sequence[Batch],
@@ -201,13 +219,13 @@ def prune(
     scores = scores or score_model(model, calibration_batches, settings, progress)
     levels = choose(model, scores, settings, costs)
     if settings.local_search:
-        levels = improve(model, scores, levels, settings, costs, calibration_batches, progress)
+        levels = _searched_on(model, scores, levels, settings, costs, calibration_batches, progress)
     scored = rearranged(model, scores, levels, calibration_batches) if settings.rearrange else scores.scored
     smaller, heads, neurons = remove_blocks(model, scores.sublayers, scored, levels)
     if settings.rescale:
         smaller = rescaled(smaller, model, calibration_batches)
     if settings.refit:
-        smaller = refitted(smaller, model, calibration_batches, settings.damping)
+        smaller = refitted(smaller, model, calibration_batches)
     before, after = model_cost(costs, model.config), model_cost(costs, smaller.config)
     rest = costs.rest(model.config)
     return PruneResult(

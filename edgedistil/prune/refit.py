@@ -22,7 +22,9 @@ from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.prune.blocks import Kind, Sublayer
 from edgedistil.prune.moments import Batch, damped_covariance, some
 
-_TEXTS = 512
+_TEXTS = 2048
+# Ten times the scores' own: what is solved here is a change, which a few thousand tokens do not settle any nearer.
+_DAMPING = 1e-1
 _KINDS: tuple[Kind, ...] = ("attention", "ffn")
 
 
@@ -116,18 +118,21 @@ def refitted(
     model: EdgeBertForSequenceClassification,
     original: EdgeBertForSequenceClassification,
     batches: Sequence[Batch],
-    damping: float = 1e-2,
+    texts: int = _TEXTS,
+    damping: float = _DAMPING,
 ) -> EdgeBertForSequenceClassification:
     """Returns a pruned model whose output Linears are solved anew, in eval mode; its sizes are the same.
 
     Args:
         model: The pruned model; it is left as it is.
         original: The model it was made from, with the same layers, embeddings and norms; it is left as it is.
-        batches: Calibration text; some hundred texts of it are looked at.
+        batches: Calibration text.
+        texts: About how many of it are looked at. On texts of thirteen tokens, with 1536 inputs to solve for, 2048 came
+            out nearer on other text than 512.
         damping: Share of the mean variance of a Linear's inputs that holds its weight where it is.
     """
     tuned, whole = copy.deepcopy(model).eval(), copy.deepcopy(original).eval()
-    flows = [_enter(whole, batch) for batch in some(batches, _TEXTS)]
+    flows = [_enter(whole, batch) for batch in some(batches, texts)]
     for layer in range(len(tuned.config.heads)):
         for kind in _KINDS:
             _refit(Sublayer(layer, kind, ()), tuned, whole, flows, damping)

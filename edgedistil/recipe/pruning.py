@@ -18,6 +18,8 @@ BUDGETS = ("parameters", "macs", "latency_ms", "speedup", "size_mb", "targets")
 SCORES = ("fisher", "fisher_block", "group_lasso", "magnitude", "obs")
 """The names of the scores in `edgedistil.prune.scores`, which this side of the wall cannot ask."""
 
+_CANDIDATES = 30
+
 
 class GroupLassoTraining(FineTune):
     """A training on the true labels under reweighted group lasso (Li et al. 2020, arXiv 2009.08065)."""
@@ -84,15 +86,16 @@ class Prune(Section):
     """FFN neurons a block: the tile that the target's kernels work in (16 or 32)."""
     regroup: bool = False
     """Make blocks of FFN neurons that matter equally, instead of neighbours."""
-    local_search: int = Field(default=0, ge=0, le=10_000)
-    """Candidates tried on calibration text around the dynamic programme's choice; 0 tries none."""
+    local_search: int | None = Field(default=None, ge=0, le=10_000)
+    """Candidates tried on calibration text around the dynamic programme's choice; 0 tries none. Left out, 30 where no
+    training follows (`recover: null`) and none where one does."""
     rearrange: bool = False
     """Swap blocks of a layer where the interaction of their masks says so (Kwon et al.)."""
     rescale: bool = False
     """Scale the heads and neurons that stay by least squares on each layer's output (Kwon et al.)."""
-    refit: bool = False
+    refit: bool | None = None
     """Solve what is left of each layer's outputs anew by least squares, from the first layer on, each behind the pruned
-    ones before it: seconds, and worth most where much goes and no training follows."""
+    ones before it: seconds. Left out, it is done where no training follows, which makes up for the same."""
     lasso: GroupLassoTraining | None = None
     """The training that `score: group_lasso` looks at."""
     calibration_examples: int = Field(default=1024, ge=8)
@@ -142,6 +145,18 @@ class Prune(Section):
             return "speedup", self.speedup
         assert self.size_mb is not None  # noqa: S101 - the validator has seen to it
         return "size_mb", self.size_mb
+
+    @property
+    def candidates(self) -> int:
+        """Returns how many candidates the local search tries: as asked, or some where no training follows."""
+        if self.local_search is not None:
+            return self.local_search
+        return _CANDIDATES if self.recover is None else 0
+
+    @property
+    def refits(self) -> bool:
+        """Returns whether the outputs are solved anew: as asked, or where no training makes up for the same."""
+        return self.recover is None if self.refit is None else self.refit
 
     @property
     def expected_share(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -131,6 +132,21 @@ def test_a_family_is_pruned_and_recovered_one_from_the_other(recipe: Path) -> No
     longer = plan(recipe, "prune.targets=[1.3, 1.7, 1.8]", "prune.score=group_lasso", "prune.lasso={epochs: 0.5}")
     found = [stage.name for stage in longer.stages if longer.build.cache.find(stage) is None]
     assert found == ["prune-1.8x", "recover-1.8x"]
+
+
+def test_a_model_that_is_not_trained_again_is_another_result(recipe: Path) -> None:
+    """Left-out values count as what they come to, so that neither is ever found in place of the other."""
+
+    def made_by(*overrides: str) -> dict[str, Any]:
+        (stage,) = (stage for stage in plan(recipe, *overrides).stages if stage.name == "prune")
+        return stage.parameters["prune"]
+
+    trained, untrained = made_by(), made_by("prune.recover=null")
+    assert "local_search" not in trained
+    assert "refit" not in trained
+    assert (untrained["local_search"], untrained["refit"]) == (30, True)
+    assert untrained == made_by("prune.refit=true", "prune.local_search=30")
+    assert trained == made_by("prune.recover=null", "prune.refit=false", "prune.local_search=0")
 
 
 def test_a_size_is_that_of_the_file(recipe: Path) -> None:

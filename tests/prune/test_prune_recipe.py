@@ -53,6 +53,16 @@ def test_the_key_of_an_older_recipe_stays() -> None:
     assert Prune(speedup=2.0, regroup=True).key({"recover"})["speedup"] == 2.0
 
 
+def test_what_no_training_mends_is_searched_and_refitted() -> None:
+    """The values that a recipe leaves out follow its training; those it names stay."""
+    assert [(prune.candidates, prune.refits) for prune in (Prune(speedup=2.0), Prune(speedup=2.0, recover=None))] == [
+        (0, False),
+        (30, True),
+    ]
+    asked = Prune(speedup=2.0, recover=None, local_search=0, refit=False)
+    assert (asked.candidates, asked.refits) == (0, False)
+
+
 def test_a_vocabulary_needs_no_budget() -> None:
     assert not Prune.model_validate({"vocabulary": {}}).has_budget
     assert Prune.model_validate({"vocabulary": {}, "size_mb": 3}).has_budget

@@ -173,7 +173,7 @@ def test_refitting_brings_the_outputs_nearer(
     cut = prune(model, labelled(batches), PruneSettings(0.4, block=8, score=score))
     asked = prune(model, labelled(batches), PruneSettings(0.4, block=8, score=score, refit=True))
     assert asked.model.config.heads == cut.model.config.heads
-    assert logit_distance(asked.model, model, batches) < 0.8 * logit_distance(cut.model, model, batches)
+    assert logit_distance(asked.model, model, batches) < 0.9 * logit_distance(cut.model, model, batches)
 
 
 def test_refitting_solves_the_normal_equations(model: EdgeBertForSequenceClassification, batches: Batches) -> None:

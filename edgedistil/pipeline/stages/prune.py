@@ -141,7 +141,9 @@ def _name(verb: str, prune: Prune, member: int) -> str:
 def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, Any]:
     """Returns what of the recipe decides the result; the other targets of a family do not."""
     bench, export = build.recipe.bench, build.recipe.export
-    found: dict[str, Any] = {"prune": prune.key({"recover", "targets", "lasso", "vocabulary"})}
+    decided = {"local_search": prune.candidates, "refit": prune.refits}
+    asked = prune.key({"recover", "targets", "lasso", "vocabulary", *decided})
+    found: dict[str, Any] = {"prune": asked | {name: value for name, value in decided.items() if value}}
     if target is not None:
         found["target"] = target
     if prune.score in _SCORE_VERSIONS:
