@@ -167,7 +167,6 @@ def _uniform_refitted(start: Start, speedup: float) -> Made | None:
 
 METHODS: dict[str, Method] = {
     **{score: _search(score) for score in ("obs", "fisher", "fisher_block", "group_lasso", "magnitude")},
-    "obs refitted": lambda start, speedup: start.refitted(start.searched("obs", speedup)),
     "obs by default": lambda start, speedup: start.by_default(speedup),
     "uniform obs": lambda start, speedup: start.uniform("obs", speedup),
     "uniform obs refitted": _uniform_refitted,

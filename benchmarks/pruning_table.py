@@ -13,7 +13,7 @@ from edgedistil.bundle.formats import FORMATS
 _KINDS = {"one-shot": "not trained again", "recovered": "distilled once more"}
 
 
-_SHORT = ("obs", "obs refitted", "uniform obs", "fewer layers")
+_SHORT = ("obs", "obs by default", "uniform obs", "uniform obs refitted", "fewer layers")
 
 
 def pruning_table(path: Path, short: bool = False) -> str:

@@ -67,12 +67,12 @@ class _Sums:
 
     def add(self, inputs: Tensor, missing: Tensor) -> None:
         """Adds tokens: inputs [tokens, columns] and what is missing [tokens, rows]."""
-        inputs, missing = inputs.double().cpu(), missing.double().cpu()
         self.tokens += len(missing)
-        self.inputs += inputs.sum(0)
-        self.missing += missing.sum(0)
-        self.square += inputs.T @ inputs
-        self.cross += inputs.T @ missing
+        self.inputs += inputs.sum(0).double().cpu()
+        self.missing += missing.sum(0).double().cpu()
+        # A batch's own sums are small enough for the model's precision, which is twice as fast.
+        self.square += (inputs.T @ inputs).double().cpu()
+        self.cross += (inputs.T @ missing).double().cpu()
 
     def solve(self, damping: float) -> tuple[Tensor, Tensor]:
         """Returns what is added to the weight [rows, columns] and to the bias [rows]."""
