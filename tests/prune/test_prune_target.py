@@ -72,6 +72,25 @@ def test_a_miss_corrects_the_table_and_searches_once_more(
         assert answer.attempts[1].predicted == pytest.approx(answer.attempts[1].measured)
 
 
+def test_a_correction_that_leads_farther_away_is_not_followed(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    """A clock that reads 6 % too much, and the second time 12 % too little."""
+    truth, readings = Device(), iter([1.06, 0.88])
+
+    def wavering(models: Sequence[EdgeBertForSequenceClassification]) -> list[float]:
+        before, after = truth(models)
+        return [before, after * next(readings)]
+
+    settings = PruneSettings(2.0, "speedup", block=8)
+    answer = prune_to_target(model, batches, settings, Latency(latency_table()), wavering)
+    plain = prune(model, batches, settings, costs=Latency(latency_table()))
+    assert len(answer.attempts) == 2
+    assert answer.chosen == 0
+    assert answer.result.model.config == plain.model.config
+    assert answer.predicted / answer.measured == pytest.approx(1.06)
+
+
 def test_an_impossible_target_is_refused_before_anything_is_scored(model: EdgeBertForSequenceClassification) -> None:
     with pytest.raises(UsageError, match="is impossible"):
         prune_to_target(model, [], PruneSettings(0.1, "latency_ms"), Latency(latency_table()))
