@@ -27,6 +27,7 @@ VERSION = 1
 # Raised when a score gives other models than before, and named only then; group lasso: groups compared in their kind.
 _SCORE_VERSIONS = {"group_lasso": 2}
 _MEASURE_SECONDS = 30.0
+_TOKENS = 28.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
 
 
@@ -76,7 +77,7 @@ def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
         inputs=_inputs(build, prune, member),
         work=work,
         effort=Effort(
-            operations=2 * build.forward(recipe.student.layers, 28.0 * prune.calibration_examples),
+            operations=2 * build.forward(recipe.student.layers, _tokens(prune)),
             seconds=5.0 + measured,
         ),
     )
@@ -132,6 +133,13 @@ def final_model_stage(build: Build) -> Stage:
 
 def _member(build: Build, prune: Prune, member: int) -> Stage:
     return recover_stage(build, prune, member) if prune.recover else prune_stage(build, prune, member)
+
+
+def _tokens(prune: Prune) -> float:
+    """Returns how many tokens' two passes scoring, searching on and refitting take about as long as."""
+    scoring = prune.calibration_examples
+    refitting = 6 * prune.calibration_examples if prune.refits else 0
+    return _TOKENS * (scoring + refitting + 128 * prune.candidates)
 
 
 def _name(verb: str, prune: Prune, member: int) -> str:
