@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise, zip_longest
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.fixture
+def left_over() -> Callable[[], list[int]]:
+    """Names this process's children that the test has brought about: files before it may have left helpers running."""
+    before = children(os.getpid())
+    return lambda: [child for child in children(os.getpid()) if child not in before]
+
+
 def alive(pid: int) -> bool:
     """Whether a process still runs; one that nobody has buried yet does not."""
     try:
@@ -78,7 +86,7 @@ def wait_gone(pids: list[int]) -> bool:
 
 
 def test_files_of_two_runtimes_are_measured_whole(
-    onnx_file: Path, tflite_file: Path, evaluation_file: Path, quick: BenchSettings
+    onnx_file: Path, tflite_file: Path, evaluation_file: Path, quick: BenchSettings, left_over: Callable[[], list[int]]
 ) -> None:
     cases = [case_of(onnx_file, "ONNX fp32"), case_of(tflite_file, "TFLite fp32", format="tflite-fp32")]
     result = run_bench(cases, Examples(evaluation_file), quick)
@@ -103,7 +111,7 @@ def test_files_of_two_runtimes_are_measured_whole(
     assert onnx_record.session == tflite_record.session
     ratio = speedup(onnx_record, tflite_record)
     assert ratio.low <= ratio.value <= ratio.high
-    assert children(os.getpid()) == []
+    assert left_over() == []
 
 
 def test_without_an_evaluation_set_there_is_no_accuracy(onnx_file: Path, quick: BenchSettings) -> None:
@@ -140,14 +148,16 @@ def test_a_corrupt_file_and_a_missing_one_leave_the_others(
         result.complete()
 
 
-def test_a_worker_that_crashes_while_timed_is_named_with_its_signal(own, onnx_file: Path, quick: BenchSettings) -> None:
+def test_a_worker_that_crashes_while_timed_is_named_with_its_signal(
+    own, onnx_file: Path, quick: BenchSettings, left_over: Callable[[], list[int]]
+) -> None:
     crash = own("crash", run="self.calls < 300 or os.kill(os.getpid(), signal.SIGSEGV)")
     result = run_bench([crash, case_of(onnx_file, "good")], None, quick)
     assert [record.name for record in result.measurements] == ["good"]
     line = str(result.failures["crash"])
     assert line.startswith(f"crash ({crash.path}): its worker died of SIGSEGV while asked to '")
     assert "\n" not in line
-    assert children(os.getpid()) == []
+    assert left_over() == []
 
 
 def test_a_worker_that_exits_silently_or_is_killed_is_told_from_an_error(
@@ -165,11 +175,11 @@ def test_a_worker_that_exits_silently_or_is_killed_is_told_from_an_error(
     assert "ValueError: two lines" in failures["raises"]
 
 
-def test_a_silent_worker_is_given_up(own, quick: BenchSettings) -> None:
+def test_a_silent_worker_is_given_up(own, quick: BenchSettings, left_over: Callable[[], list[int]]) -> None:
     settings = quick.model_copy(update={"timeout_seconds": 1.5})
     result = run_bench([own("hangs", load="time.sleep(60)")], None, settings)
     assert "its worker was silent for 1.5 s while asked to 'load'" in str(result.failures["hangs"])
-    assert children(os.getpid()) == []
+    assert left_over() == []
 
 
 def test_a_missing_worker_module_is_one_line(onnx_file: Path, quick: BenchSettings) -> None:
