@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
-INT8_STUDENTS = {"sst2": "SST-2", "emotion": "Emotion"}
+INT8_STUDENTS = {"sst2": "SST-2", "emotion": "Emotion", "stsb": "STS-B"}
 
 
 def compute_claims() -> list[Claim]:
