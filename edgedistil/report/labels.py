@@ -58,7 +58,7 @@ def place_labels(
     for index in order:
         taken = [*obstacles, *placed.values()]
         options = [box for spot in anchors[index] for box in _options(spot, sizes[index], unit)]
-        costs = [_cost(box, taken, frame) + _distance(points[index], box) / 100 for box in options]
+        costs = [(_cost(box, taken, frame), _distance(points[index], box)) for box in options]
         placed[index] = options[costs.index(min(costs))]
     return [placed[index] for index in range(len(points))]
 
