@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
-from edgedistil.prune.costs import CostModel, allowance, level_costs
+from edgedistil.prune.costs import CostModel, allowance
 from edgedistil.prune.local_search import distance_to
 from edgedistil.prune.moments import Batch, some
 from edgedistil.prune.refit import refitted
@@ -45,10 +45,7 @@ def even_choices(
         settings: The budget.
         costs: What it is counted in.
     """
-    table = [
-        level_costs(model.config, sublayer, curve.order, costs)
-        for sublayer, curve in zip(scores.sublayers, scores.curves, strict=True)
-    ]
+    table = scores.cost_table(model.config, costs)
     unit = sum(curve.errors[level] for curve, level in zip(scores.curves, levels, strict=True))
     budget = allowance(settings, costs, model.config)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
-from edgedistil.prune.costs import CostModel, allowance, level_costs
+from edgedistil.prune.costs import CostModel, allowance
 from edgedistil.prune.moments import Batch, some
 from edgedistil.prune.scores import Scored
 from edgedistil.prune.search import choose_levels
@@ -93,10 +93,7 @@ def improve(
     """
     from edgedistil.prune.prune import remove_blocks
 
-    table = [
-        level_costs(model.config, sublayer, curve.order, costs)
-        for sublayer, curve in zip(scores.sublayers, scores.curves, strict=True)
-    ]
+    table = scores.cost_table(model.config, costs)
     budget = allowance(settings, costs, model.config)
     scored, apart = [_remembering(each) for each in scores.scored], distance_to(model, some(batches, _TEXTS))
     seen: dict[tuple[int, ...], float] = {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from edgedistil.errors import UsageError
+from edgedistil.models.configuration import EdgeBertConfig
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.models.shrink import keep
 from edgedistil.progress import Progress, SilentProgress
@@ -80,6 +81,13 @@ class Scores:
         """Returns each sublayer's curve."""
         return [each.curve for each in self.scored]
 
+    def cost_table(self, config: EdgeBertConfig, costs: CostModel) -> list[list[float]]:
+        """Returns what each sublayer costs at each level, in the order of the curves."""
+        return [
+            level_costs(config, sublayer, curve.order, costs)
+            for sublayer, curve in zip(self.sublayers, self.curves, strict=True)
+        ]
+
 
 def score_model(
     model: EdgeBertForSequenceClassification,
@@ -116,10 +124,7 @@ def choose(
     Raises:
         UsageError: When no choice of levels fits; the line names the nearest budget that does.
     """
-    table = [
-        level_costs(model.config, sublayer, curve.order, costs)
-        for sublayer, curve in zip(scores.sublayers, scores.curves, strict=True)
-    ]
+    table = scores.cost_table(model.config, costs)
     budget = allowance(settings, costs, model.config)
     least = cheapest(table)
     if settings.budget not in SHARES and least > budget:
