@@ -1,33 +1,42 @@
-"""Questions for text that has none, for a teacher to answer: nobody else knows the answers, and nobody need.
+"""Questions for text that has none. Where the text itself knows the answer it is kept; a teacher answers the others.
 
 Two kinds. A sentence asks and the rest of its passage answers: the inverse cloze task (Lee, Chang and Toutanova 2019,
-arXiv 1906.00300, section 3), which teaches what belongs together. A number, a name or a thing is taken out of a
-sentence, a question word takes its place, and the whole passage answers: a noisy cloze (Lewis, Denoyer and Riedel 2019,
-arXiv 1906.04980, section 2.3), which is nearer to what people ask.
+arXiv 1906.00300, section 3), which teaches what belongs together; where in the passage, nobody knows. A number, a name
+or a thing is taken out of a sentence, a question word takes its place, and the whole passage answers: a noisy cloze
+(Lewis, Denoyer and Riedel 2019, arXiv 1906.04980, section 2.3), which is nearer to what people ask, and what was taken
+out is its answer.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
+from edgedistil.data.clozes import gaps, names_in, question
 from edgedistil.hashing import example_id
 
 _END = re.compile(r"(?<=[.!?])(?:\s|<br\s*/?>)+(?=[A-Z\"'])")
 _FEWEST_WORDS = 4
 # Of a passage; more would say the same again.
-_MOST_CLOZES = 4
-# What is taken out, and the words that may ask for it; the first that matches counts.
-_KINDS = (
-    (re.compile(r"\b(?:1\d{3}|20\d{2})\b"), ("when", "in what year")),
-    (re.compile(r"[$£€]\s?\d[\d,.]*\d(?:\s(?:million|billion))?|\d[\d,.]*\s?(?:%|percent)"), ("how much",)),
-    (re.compile(r"\b\d[\d,.]*\d\b|\b\d\b"), ("how many",)),
-    (re.compile(r"(?<=\s)[A-Z][\w'’-]+(?:\s(?:of\s|the\s|and\s)?[A-Z][\w'’-]+)*"), ("who", "what", "where")),
-    (re.compile(r"(?<=\b[Tt]he\s)[a-z]+(?:\s[a-z]+)?|(?<=\b[Aa]\s)[a-z]+|(?<=\b[Aa]n\s)[a-z]+"), ("what",)),
-)
-_CLAUSE = re.compile(r"[,;:()]|\s[-–—]\s")
-_DROPPED = 0.1  # of the words: word for word, a question would be found by its letters
+_MOST_CLOZES = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a passage.
+
+    Attributes:
+        text: The question.
+        passage: What answers it.
+        answer: Where the answer stands in the passage, [first character, behind the last]; None where nobody knows.
+    """
+
+    text: str
+    passage: str
+    answer: tuple[int, int] | None = None
 
 
 def sentences_of(text: str) -> list[str]:
@@ -35,7 +44,7 @@ def sentences_of(text: str) -> list[str]:
     return [part for part in _END.split(text) if part.strip()]
 
 
-def ask(text: str, most_words: int) -> list[tuple[str, str]]:
+def ask(text: str, most_words: int) -> list[Question]:
     """Returns questions with their passages; the same ones for the same text.
 
     Args:
@@ -53,37 +62,27 @@ def ask(text: str, most_words: int) -> list[tuple[str, str]]:
         # The nearest to the middle leaves text on both sides of the gap.
         chosen = min(fit, key=lambda number: abs(2 * number + 1 - len(sentences)))
         rest = " ".join(part for number, part in enumerate(sentences) if number != chosen)
-        asked.append((sentences[chosen], rest))
+        asked.append(Question(sentences[chosen], rest))
     whole = " ".join(sentences)
+    begins = [sum(len(part) + 1 for part in sentences[:number]) for number in range(len(sentences))]
     order = random.Random(example_id(text))  # noqa: S311 - an order, not a secret
-    order.shuffle(sentences)
-    clozes = (question for part in sentences for question in _clozes(part, most_words, order))
-    asked += [(question, whole) for question, _ in zip(clozes, range(_MOST_CLOZES), strict=False)]
+    placed = list(zip(begins, sentences, strict=True))
+    order.shuffle(placed)
+    clozes = _clozes(placed, names_in(whole), most_words, order)
+    asked += [Question(text, whole, answer) for text, answer in islice(clozes, _MOST_CLOZES)]
     return asked
 
 
-def _clozes(sentence: str, most_words: int, order: random.Random) -> Iterator[str]:
-    """Yields a question from a sentence, if something in it can be asked for."""
-    for pattern, words in _KINDS:
-        found = list(pattern.finditer(sentence))
-        if not found:
-            continue
-        taken = order.choice(found)
-        kept = [word for word in _around(sentence, *taken.span(), most_words) if order.random() >= _DROPPED]
-        if len(kept) >= _FEWEST_WORDS - 1:
-            yield f"{order.choice(words).capitalize()} {' '.join(kept)}?"
-        return
-
-
-def _around(sentence: str, start: int, end: int, most_words: int) -> list[str]:
-    """Returns the words of the clause about a place, without it; of the sentence where the clause is too short."""
-    edges = [0, *(edge for match in _CLAUSE.finditer(sentence) for edge in match.span()), len(sentence)]
-    left = max(edge for edge in edges if edge <= start)
-    right = min(edge for edge in edges if edge >= end)
-    for low, high in ((left, right), (0, len(sentence))):
-        before, after = (re.findall(r"[\w'’%$-]+", part) for part in (sentence[low:start], sentence[end:high]))
-        if len(before) + len(after) >= _FEWEST_WORDS:
-            break
-    spare = max(0, most_words - 3)  # what the question words take
-    left = min(len(before), spare // 2)
-    return [*before[len(before) - left :], *after[: spare - left]]
+def _clozes(
+    placed: Sequence[tuple[int, str]], names: frozenset[str], most_words: int, order: random.Random
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yields questions with their answers' places: one a sentence, then a second one each, and so on."""
+    left = [(begin, sentence, gaps(sentence, names)) for begin, sentence in placed]
+    for *_, found in left:
+        order.shuffle(found)
+    while left:
+        for begin, sentence, found in left:
+            text = question(sentence, gap, most_words, order) if (gap := found.pop() if found else None) else None
+            if text and gap:
+                yield text, (begin + gap.start, begin + gap.end)
+        left = [part for part in left if part[2]]

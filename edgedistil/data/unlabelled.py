@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from edgedistil.bench.runner.evaluation import NOT_SCORED, EvaluationSet
-from edgedistil.data.asking import ask
+from edgedistil.data.asking import Question, ask
 from edgedistil.data.sources.base import choose_column
 from edgedistil.data.sources.files import check_text_file, kind_of, open_bytes
 from edgedistil.data.tokens import TokenWriter, load_tokeniser, open_tokens
@@ -22,6 +22,7 @@ from edgedistil.errors import UsageError
 from edgedistil.hashing import example_id
 from edgedistil.progress import Progress, SilentProgress
 from edgedistil.tasks.encoding import encode_windows
+from edgedistil.tasks.question_answering import span_tokens
 from edgedistil.tasks.token_classification import offsets_of
 
 _BATCH = 512
@@ -43,8 +44,9 @@ def load_unlabelled(
 ) -> EvaluationSet:
     """Tokenises a file of texts as it is read; empty texts are passed over.
 
-    Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags, and twice -100 of
-    kind span, whose rows are made of a text by `ask`; a text that nothing can be asked about is passed over.
+    Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags. Rows of kind span
+    are made of a text by `ask`: the answers that it knows are their labels, twice -100 stands for one that it does not;
+    a text that nothing can be asked about is passed over.
 
     Args:
         path: `.txt` (a text a line), `.jsonl` or `.jsonl.gz`, `.tsv`, `.csv` or `.parquet`.
@@ -168,24 +170,31 @@ def _parquet_texts(path: Path, column: str) -> Iterator[str]:
 def _write_asked(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str]) -> int:
     """Writes texts as questions and contexts, the first window of each; returns their number."""
     longest = int(tokeniser.truncation["max_length"])
-    asked = [pair for text in texts for pair in ask(text, longest // _WORDS_A_QUESTION)]
+    asked = [question for text in texts for question in ask(text, longest // _WORDS_A_QUESTION)]
     if not asked:
         return 0
     tokeniser.no_truncation()
-    sizes = [len(question.ids) for question in tokeniser.encode_batch([question for question, _ in asked])]
-    pairs = [pair for pair, size in zip(asked, sizes, strict=True) if size <= longest // 2]
-    windows = encode_windows(tokeniser, pairs, longest, 0, [question for question, _ in pairs])
+    sizes = [len(encoding.ids) for encoding in tokeniser.encode_batch([question.text for question in asked])]
+    asked = [question for question, size in zip(asked, sizes, strict=True) if size <= longest // 2]
+    pairs = [(question.text, question.passage) for question in asked]
+    windows = encode_windows(tokeniser, pairs, longest, 0, [question.text for question in asked])
     tokeniser.enable_truncation(longest)
     rows = [first for first, *_ in windows]
     places = [offsets_of(row, 1) for row in rows]
     writer.write(
         [row.ids for row in rows],
-        np.full((len(rows), 2), NOT_SCORED),
-        [example_id(f"{question}\t{rest}") for question, rest in pairs],
+        np.array([_span(question, *place) for question, place in zip(asked, places, strict=True)]).reshape(-1, 2),
+        [example_id(f"{question.text}\t{question.passage}") for question in asked],
         [start for start, _ in places],
         [end for _, end in places],
     )
     return len(rows)
+
+
+def _span(question: Question, starts: Sequence[int], ends: Sequence[int]) -> tuple[int, int]:
+    """Returns the first and last token of a question's answer; that there is none where the row does not hold it."""
+    found = span_tokens(question.answer, starts, ends) if question.answer else None
+    return found or (NOT_SCORED, NOT_SCORED)
 
 
 def _write(writer: TokenWriter, tokeniser: Tokenizer, texts: list[str], kind: str, *, pack: bool) -> int:

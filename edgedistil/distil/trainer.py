@@ -14,6 +14,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from edgedistil.distil.checkpoint import CheckpointFolder
+from edgedistil.distil.dropout import dropping
 from edgedistil.distil.memory import keep_freed_memory, return_freed_memory
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.precision import Precision, choose_precision
@@ -93,7 +94,7 @@ def train(
     run.processes.wait()
     model.train()
     shown = progress if progress is not None and run.processes.is_main else SilentProgress()
-    with shown.bar(description, run.total_steps) as bar:
+    with dropping(model, settings.dropout), shown.bar(description, run.total_steps) as bar:
         bar.advance(run.state.step)
         _loop(run, checkpoints, bar, checkpoint_seconds)
     run.processes.wait()

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
 
-from torch import nn
-
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.distil import distil
+from edgedistil.distil.dropout import set_dropout
 from edgedistil.distil.outputs import LiveTeacher
 from edgedistil.distil.precision import Precision, choose_precision
 from edgedistil.distil.trainer import TrainingResult, TrainingSet
-from edgedistil.models.encoder import Attention
-from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.progress import Progress
 from edgedistil.quantise.prepare import Config, calibrate, prepare, strip
 from edgedistil.quantise.ranges import Ranges
@@ -78,7 +75,7 @@ def quantise_aware(
     """
     precision = precision or choose_precision()
     student = prepare(model, config)
-    _drop_nothing(student)
+    set_dropout(student, 0.0)
     calibrate(student, calibration)
     training = distil(
         student,
@@ -94,11 +91,3 @@ def quantise_aware(
     )
     plain, ranges = strip(student)
     return Trained(plain.eval(), ranges, training)
-
-
-def _drop_nothing(model: EdgeBertHeadModel) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(module, Attention):
-            module.dropout = 0.0

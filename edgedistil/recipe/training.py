@@ -12,7 +12,7 @@ from edgedistil.recipe.section import Section
 class FineTune(Section):
     """How a model is trained: epochs, batch size, learning rate."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("accumulate", "patience")
+    LATER: ClassVar[tuple[str, ...]] = ("accumulate", "patience", "dropout")
 
     epochs: float = Field(default=2.0, gt=0.0, le=1000.0)
     """Passes over the training rows; a fraction is allowed."""
@@ -30,3 +30,6 @@ class FineTune(Section):
     """Parts that a step's examples are run in, one after the other: less memory, the same model."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after so many evaluations in a row without a better dev score; left out, every epoch is run."""
+    dropout: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """Share of hidden states and of attention that is dropped while training; left out, the model's own. 0 makes a step
+    faster, most of all on long texts."""

@@ -108,14 +108,7 @@ class QuestionAnswering:
         """Returns the answer's first and last token in this window, (0, 0) where it is not whole in it."""
         del labels
         starts, ends = offsets_of(encoding, 1)
-        inside = [index for index, start in enumerate(starts) if start >= 0]
-        begin, end = example.target
-        first = next((index for index in inside if ends[index] > begin), None)
-        last = next((index for index in reversed(inside) if starts[index] < end), None)
-        whole = bool(inside) and starts[inside[0]] <= begin and ends[inside[-1]] >= end
-        if not whole or first is None or last is None or last < first:
-            return Labelled((0, 0), starts, ends)
-        return Labelled((first, last), starts, ends)
+        return Labelled(span_tokens(example.target, starts, ends) or (0, 0), starts, ends)
 
     def predictions(
         self, outputs: Sequence[Output], tokens: EvaluationSet, answers: Answers | None, labels: Sequence[str]
@@ -157,6 +150,24 @@ class QuestionAnswering:
     def metrics(self, sums: FloatArray) -> dict[str, FloatArray]:
         """Returns the means of F1 and exact match."""
         return {"F1": ratio(sums[..., 0], sums[..., 2]), "EM": ratio(sums[..., 1], sums[..., 2])}
+
+
+def span_tokens(target: tuple[int, int], starts: Sequence[int], ends: Sequence[int]) -> tuple[int, int] | None:
+    """Returns the first and last token of a piece of a context; None where it is not whole in the row.
+
+    Args:
+        target: The piece's first character and the one behind its last.
+        starts: Where each token of the row begins in the context; -1 for one outside it.
+        ends: Where each ends, exclusive.
+    """
+    begin, end = target
+    inside = [index for index, start in enumerate(starts) if start >= 0]
+    first = next((index for index in inside if ends[index] > begin), None)
+    last = next((index for index in reversed(inside) if starts[index] < end), None)
+    whole = bool(inside) and starts[inside[0]] <= begin and ends[inside[-1]] >= end
+    if not whole or first is None or last is None or last < first:
+        return None
+    return first, last
 
 
 def normalise(answer: str) -> str:

@@ -120,7 +120,12 @@ def test_a_sentence_asks_and_the_rest_of_its_passage_answers(teacher: Path, tmp_
     assert tokeniser.decode(list(row)).startswith("this story has a dull script")
     assert clozes
     assert all("the film was warm and moving" in tokeniser.decode(list(cloze)) for cloze in clozes)
-    assert (rows.labels == -100).all()
+    assert rows.labels[0].tolist() == [-100, -100]
+    for index in range(1, len(rows)):
+        first, last = rows.labels[index]
+        answer = tokeniser.decode(rows.input_ids[rows.slice(index)][first : last + 1].tolist())
+        assert answer in passage.lower()
+        assert first <= last
     starts, ends = rows.starts[rows.slice(0)], rows.ends[rows.slice(0)]
     answerable = starts >= 0
     assert passage.replace("This story has a dull script. ", "")[starts[answerable][0] :].startswith("The film")
@@ -140,16 +145,15 @@ PASSAGE = (
 
 
 def test_what_is_asked_for_is_left_out_of_its_question_and_stands_in_the_passage():
-    (sentence, rest), *clozes = ask(PASSAGE, 20)
-    assert sentence in PASSAGE
-    assert sentence not in rest
-    assert {passage for _, passage in clozes} == {PASSAGE}
-    questions = [question for question, _ in clozes]
-    taken = {("When", "In what year"): "1969", ("How much",): "28", ("How many",): "36"}
-    for words, answer in taken.items():
-        (asking,) = [question for question in questions if question.startswith(words)]
-        assert answer not in asking
-        assert asking.endswith("?")
+    asked, *clozes = ask(PASSAGE, 20)
+    assert asked.text in PASSAGE
+    assert asked.text not in asked.passage
+    assert asked.answer is None, "nobody knows which words of the rest answer a sentence"
+    assert {cloze.passage for cloze in clozes} == {PASSAGE}
+    for cloze in clozes:
+        assert cloze.answer is not None
+        assert PASSAGE[slice(*cloze.answer)] not in cloze.text.split()
+        assert cloze.text.endswith("?")
 
 
 def test_the_same_text_asks_the_same():
@@ -159,13 +163,16 @@ def test_the_same_text_asks_the_same():
 @pytest.mark.parametrize("most", range(2, 12))
 def test_a_question_is_never_longer_than_it_may_be(most: int):
     words = " ".join(f"word{number}" for number in range(20))
-    for question, _ in ask(f"{words} 36 {words}. {words} the Moon {words}.", most):
-        assert len(question.split()) <= most
+    for question in ask(f"{words} 36 {words}. {words} the Moon {words}.", most):
+        assert len(question.text.split()) <= most
 
 
 @given(st.text(alphabet="abcT .,!?AB19%$", max_size=200), st.integers(2, 40))
 def test_no_word_is_lost_between_a_question_and_its_passage(text: str, most: int):
     words = Counter(text.split())
-    for question, passage in ask(text, most):
-        assert len(question.split()) <= most
-        assert Counter(passage.split()) in (words, words - Counter(question.split()))
+    for question in ask(text, most):
+        assert len(question.text.split()) <= most
+        assert Counter(question.passage.split()) in (words, words - Counter(question.text.split()))
+        if question.answer:
+            answer = question.passage[slice(*question.answer)]
+            assert answer == answer.strip() != ""

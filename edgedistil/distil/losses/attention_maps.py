@@ -56,5 +56,5 @@ def _distance(student: Tensor, teacher: Tensor, real: Tensor, by: str) -> Tensor
     if by == "kl":
         each = divergence(student.masked_fill(~keys, _MASKED), teacher.masked_fill(~keys, _MASKED))
     else:
-        each = ((student - teacher) * keys).square().sum(-1) / keys.sum(-1)
+        each = ((student - teacher) * keys.float()).square().sum(-1) / keys.sum(-1)
     return each.mean(1)[real].sum()
