@@ -186,6 +186,24 @@ def test_a_steps_examples_may_be_run_in_parts(world, tmp_path: Path):
         assert result.history[0]["hard_labels"] == pytest.approx(expected.history[0]["hard_labels"], rel=1e-3)
 
 
+def test_a_run_may_drop_nothing_and_gives_the_model_its_own_dropout_back(world, tmp_path: Path):
+    short = SHORT.model_copy(update={"epochs": 0.4})
+    expected, _ = run(world, tmp_path / "changed", settings=short, change=without_dropout)
+    model, _ = run(world, tmp_path / "asked", settings=short.model_copy(update={"dropout": 0.0}))
+    assert same(model.state_dict(), expected.state_dict())
+    own, _ = run(world, tmp_path / "own", settings=short)
+    assert not same(own.state_dict(), expected.state_dict())
+
+    def dropouts(of: nn.Module) -> list[float]:
+        return [part.p for part in of.modules() if isinstance(part, nn.Dropout)] + [
+            part.dropout for part in of.modules() if isinstance(getattr(part, "dropout", None), float)
+        ]
+
+    assert dropouts(model) == dropouts(own)
+    assert min(dropouts(own)) > 0
+    assert max(dropouts(expected)) == 0
+
+
 def test_a_loss_that_is_no_number_is_one_line(world, tmp_path: Path):
     wild = FineTune(epochs=1, learning_rate=0.99, batch_size=32)
     model = open_teacher(world.untrained, LABELS, fine_tuned=False, seed=1)

@@ -50,6 +50,8 @@ def test_stages_come_after_those_they_need(recipe: Path):
         ("prune.recover.epochs=2", {"recover", "export", "bench"}),
         ("prune.parameters=0.5", {"prune", "recover", "export", "bench"}),
         ("distil.epochs=3", {"distil", "prune", "recover", "reference-student", "export", "bench"}),
+        ("distil.dropout=0", {"distil", "prune", "recover", "reference-student", "export", "bench"}),
+        ("distil.dropout=null", set()),
         ("gate.margin=0.02", set()),
     ],
 )
