@@ -10,7 +10,7 @@ import random
 import re
 from pathlib import Path
 
-from edgedistil.data.unlabelled import read_texts
+from edgedistil.data.plain_text import read_texts
 
 _END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 _BREAK = re.compile(r"(?:<br\s*/?>\s*)+")

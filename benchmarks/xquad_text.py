@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from edgedistil.data.asking import sentences_of
-from edgedistil.data.unlabelled import read_texts
+from edgedistil.data.plain_text import read_texts
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.run import run_plan
 from edgedistil.progress import TerminalProgress

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.data.plain_text import read_texts
 from edgedistil.data.prepare import prepare_data
 from edgedistil.data.tokens import open_tokens
-from edgedistil.data.unlabelled import read_texts
 from edgedistil.pipeline.stage import StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.prune.vocabulary import Trimmed, choose_pieces, trim_tokeniser, unknown_share

@@ -69,6 +69,7 @@ class Distil(FineTune):
         "teacher_outputs",
         "unlabelled",
         "unlabelled_column",
+        "unlabelled_pair",
         "unlabelled_limit",
     )
 
@@ -98,13 +99,16 @@ class Distil(FineTune):
     unlabelled: str | None = None
     """File of more in-domain text, which the teacher labels: .txt, .jsonl(.gz), .tsv, .csv or .parquet."""
     unlabelled_column: str = "text"
-    """Key or column of that file which holds the text."""
+    """Key or column of that file which holds the text; a pair's first, or a question."""
+    unlabelled_pair: str | None = None
+    """Key or column of that file which holds a pair's second text, or the passage that answers a question; left out,
+    `text_pair` where the task is about pairs, and questions are made of the text itself where it is about answers."""
     unlabelled_limit: int | None = Field(default=None, gt=0)
     """Use only the first so many of its texts."""
 
     @model_validator(mode="after")
     def _text_is_named(self) -> Distil:
-        for name in ("unlabelled_column", "unlabelled_limit"):
+        for name in ("unlabelled_column", "unlabelled_pair", "unlabelled_limit"):
             if self.unlabelled is None and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is about 'unlabelled': name that file too, or leave it out")
         return self

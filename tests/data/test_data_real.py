@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from edgedistil.data.plain_text import read_texts
 from edgedistil.data.sources import Rows, open_source
-from edgedistil.data.unlabelled import read_texts
 from edgedistil.recipe import Workspace
 from edgedistil.recipe.schema import Data
 from edgedistil.tasks import get_task

@@ -132,6 +132,52 @@ def test_a_sentence_asks_and_the_rest_of_its_passage_answers(teacher: Path, tmp_
     assert ends[answerable].max() == len("The film was warm and moving. Its ending is a very great scene.")
 
 
+PAIRS = [("warm film", "a fine story"), ("dull plot", "its ending was dull")]
+
+
+def write_pairs(folder: Path, name: str) -> Path:
+    """Writes the pairs, and one of which both sides are empty, as one kind of file."""
+    path, pairs = folder / name, [*PAIRS[:1], ("", " "), *PAIRS[1:]]
+    if name.endswith(".parquet"):
+        parquet.write_table(pa.table({"q": [one for one, _ in pairs], "c": [two for _, two in pairs]}), path)
+    elif name.endswith(".jsonl"):
+        path.write_text("".join(json.dumps({"q": one, "c": two}) + "\n" for one, two in pairs))
+    else:
+        separator = "\t" if name.endswith(".tsv") else ","
+        path.write_text("".join(separator.join(row) + "\n" for row in [("q", "c"), *pairs]))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.tsv", "a.csv", "a.parquet"])
+@pytest.mark.parametrize("kind", ["class", "value", "span"])
+def test_pairs_of_every_kind_of_file_are_rows_of_two_texts(teacher: Path, tmp_path: Path, name: str, kind: str):
+    path = write_pairs(tmp_path, name)
+    rows = load_unlabelled(path, teacher, tmp_path / "out", 32, kind=kind, column="q", pair="c")
+    tokeniser = load_tokeniser(teacher, 32)
+    assert [rows.tokens(row).tolist() for row in range(len(rows))] == [tokeniser.encode(*pair).ids for pair in PAIRS]
+    assert not (rows.labels >= 0).any(), "nobody has labelled them"
+    if kind == "span":
+        assert rows.starts is not None
+        assert rows.starts[rows.slice(0)].tolist() == [-1, -1, -1, -1, 0, 2, 7, -1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.jsonl", '{"q": "a", "c": "b"}\n{"q": "a", "c": " "}\n', "a.jsonl:2: the pair's 'c' is empty; complete the"),
+        ("a.jsonl", '{"q": "a"}\n', "a.jsonl:1: has no text under the key 'c'; correct the row or the key"),
+        ("a.tsv", "q\tc\n\tb\n", "a.tsv:2: the pair's 'q' is empty; complete the row or remove it"),
+        ("a.tsv", "q\td\na\tb\n", "a.tsv: no column 'c' (the column of text); the file has: q, d"),
+        ("a.txt", "a\n", "a.txt: has one text a line, and a pair has two; use .jsonl, .tsv or .csv"),
+    ],
+)
+def test_a_pair_without_one_of_its_sides_is_one_line(teacher: Path, tmp_path: Path, name: str, content: str, line: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError) as caught:
+        load_unlabelled(tmp_path / name, teacher, tmp_path / "out", 32, column="q", pair="c")
+    assert caught.value.line().replace(f"{tmp_path}/", "").startswith(line)
+
+
 def test_text_without_passages_asks_nothing(teacher: Path, tmp_path: Path):
     (tmp_path / "a.txt").write_text("warm film\n")
     with pytest.raises(UsageError, match="no text in it that one could ask about"):

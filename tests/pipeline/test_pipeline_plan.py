@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tiny import write_teacher, write_workspace
+from tiny_tasks import write_task_workspace
 
 from edgedistil import errors
 from edgedistil.errors import UsageError
@@ -233,3 +234,31 @@ def test_a_teacher_may_be_a_model_that_was_made_here(recipe: Path, tmp_path: Pat
         load_recipe(recipe, [f"teacher.model={folder}", "teacher.fine_tune=null"]), Workspace.of_recipe(recipe)
     )
     assert plan.build.teacher_layers == 2
+
+
+@pytest.mark.parametrize(
+    ("task", "asked", "pair"),
+    [
+        ("pair-classification", None, "second"),
+        ("pair-classification", "other", "other"),
+        ("regression", None, "second"),
+        ("question-answering", None, None),
+        ("question-answering", "context", "context"),
+        ("text-classification", None, None),
+    ],
+)
+def test_an_unlabelled_row_has_the_texts_that_a_row_of_the_task_has(
+    tmp_path: Path, task: str, asked: str | None, pair: str | None
+):
+    recipe = write_workspace(tmp_path) if task == "text-classification" else write_task_workspace(tmp_path, task)
+    (tmp_path / "more.jsonl").write_text("{}\n")
+    named = [f"distil.unlabelled={tmp_path / 'more.jsonl'}", *([f"distil.unlabelled_pair={asked}"] if asked else [])]
+    plan = plan_recipe(load_recipe(recipe, named), Workspace.of_recipe(recipe))
+    (stage,) = (stage for stage in plan.stages if stage.name == "unlabelled")
+    assert stage.parameters.get("pair") == pair
+
+
+def test_a_second_text_is_refused_where_a_row_has_one(recipe: Path, tmp_path: Path):
+    (tmp_path / "more.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match=r"'unlabelled_pair' names a second text.*text-classification has one"):
+        keys(recipe, f"distil.unlabelled={tmp_path / 'more.jsonl'}", "distil.unlabelled_pair=other")

@@ -25,7 +25,7 @@ _BYTES_A_TOKEN = 4.5
 # What gzip makes of plain text.
 _GZIPPED = 0.4
 # A passage is asked about this often, its own tokens each time.
-_QUESTIONS = 5
+_QUESTIONS = 9
 _DEV_GUESS = 1000
 
 
@@ -36,11 +36,13 @@ class PlainText:
     Attributes:
         path: As the recipe has it.
         column: Key or column of the text.
+        pair: Key or column of each pair's second text; None for texts that stand alone.
         limit: Texts that are read; None for all.
     """
 
     path: str
     column: str
+    pair: str | None
     limit: int | None
 
 
@@ -131,7 +133,26 @@ class Build:
         named = settings if settings.unlabelled else self.recipe.distil
         if named.unlabelled is None:
             return None
-        return PlainText(named.unlabelled, named.unlabelled_column, named.unlabelled_limit)
+        pair = self._second_column(named.unlabelled_pair)
+        return PlainText(named.unlabelled, named.unlabelled_column, pair, named.unlabelled_limit)
+
+    def _second_column(self, asked: str | None) -> str | None:
+        """Returns the column of an unlabelled row's second text: as asked for, else as the task's own data has it.
+
+        Raises:
+            UsageError: When one is asked for and the task's rows have one text.
+        """
+        task = get_task(self.recipe.task)
+        own = next((column for column in task.columns(self.recipe.examples) if column.name == "pair"), None)
+        if asked and own is None and task.kind != "span":
+            raise UsageError(
+                f"'unlabelled_pair' names a second text, and a row of {task.name} has one here",
+                where=f"recipe '{self.recipe.name}'",
+                cure="leave it out, or name data.text_pair as well" if task.kind == "value" else "leave it out",
+            )
+        if asked or own is None:
+            return asked
+        return own.wanted if isinstance(own.wanted, str) else own.wanted[0]
 
     def unlabelled_tokens(self, settings: Distil) -> float:
         """Returns about how many tokens a training's unlabelled text has, by the size of its file; 0 without."""
@@ -142,7 +163,8 @@ class Build:
         tokens = path.stat().st_size / _BYTES_A_TOKEN / (_GZIPPED if path.suffix == ".gz" else 1.0)
         if text.limit:
             tokens = min(tokens, text.limit * self.recipe.max_length)
-        return tokens * (_QUESTIONS if get_task(self.recipe.task).kind == "span" else 1)
+        asked = get_task(self.recipe.task).kind == "span" and text.pair is None
+        return tokens * (_QUESTIONS if asked else 1)
 
     def forward(self, layers: int, tokens: float) -> float:
         """Returns the operations of running encoder layers over tokens once (2 a weight and token)."""

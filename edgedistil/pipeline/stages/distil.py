@@ -15,7 +15,9 @@ from edgedistil.pipeline.stages.text import unlabelled_inputs
 VERSION = 1
 
 # The text itself is an input; where the teacher's outputs come from changes no result beyond rounding.
-NOT_TRAINED_ON = frozenset({"unlabelled", "unlabelled_column", "unlabelled_limit", "teacher_outputs"})
+NOT_TRAINED_ON = frozenset(
+    {"unlabelled", "unlabelled_column", "unlabelled_pair", "unlabelled_limit", "teacher_outputs"}
+)
 
 # STS-B, two epochs: Pearson 0.14 so, 0.86 from the teacher's own layers; with relations 0.86 so.
 _OTHER_HEADS = (

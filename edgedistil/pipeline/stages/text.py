@@ -39,6 +39,7 @@ def unlabelled_inputs(build: Build, settings: Distil) -> dict[str, Stage]:
         "limit": text.limit,
         "max_length": build.recipe.max_length,
         "pack": False,
+        **({"pair": text.pair} if text.pair else {}),
     }
     name = "unlabelled" if text == build.text_of(build.recipe.distil) else "unlabelled-recover"
     return {"unlabelled": _stage(build, name, text.path, parameters)}
@@ -81,7 +82,7 @@ def _stage(build: Build, name: str, named: str, parameters: dict[str, Any]) -> S
 
     return Stage(
         name=name,
-        version=_ASKING_VERSION if parameters["kind"] == "span" else VERSION,
+        version=_ASKING_VERSION if parameters["kind"] == "span" and "pair" not in parameters else VERSION,
         parameters=parameters,
         inputs={},
         work=work,

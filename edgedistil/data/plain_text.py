@@ -1,0 +1,136 @@
+"""Texts, or pairs of texts, from every kind of file as they are read; one line for a file that cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgedistil.data.sources.base import choose_column
+from edgedistil.data.sources.files import check_text_file, kind_of, open_bytes
+from edgedistil.errors import UsageError
+
+_BATCH = 512
+
+Row = tuple[str, list[str]]
+"""How an error names a row, and its texts in the order of the columns asked for."""
+
+
+def read_texts(path: Path, column: str) -> Iterator[str]:
+    """Yields a file's texts as they are read.
+
+    Args:
+        path: `.txt` (a text a line), `.jsonl` or `.jsonl.gz`, `.tsv`, `.csv` or `.parquet`.
+        column: Key or column that holds the text, where the file has several.
+
+    Raises:
+        UsageError: For a file that cannot be read, by its line.
+    """
+    for _, (text,) in _read(path, (column,)):
+        yield text
+
+
+def read_pairs(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields a file's pairs of texts as they are read; rows of which both sides are empty are passed over.
+
+    Args:
+        path: As `read_texts`, but not `.txt`, which has no columns.
+        columns: Keys or columns of the first text and of the second.
+
+    Raises:
+        UsageError: For a file that cannot be read, and for a pair with a missing side, by its line.
+    """
+    if kind_of(path) == "lines":
+        raise UsageError("has one text a line, and a pair has two", where=str(path), cure="use .jsonl, .tsv or .csv")
+    for place, (first, second) in _read(path, columns):
+        empty = [name for name, text in zip(columns, (first, second), strict=True) if not text.strip()]
+        if len(empty) == 1:
+            raise UsageError(f"the pair's '{empty[0]}' is empty", where=place, cure="complete the row or remove it")
+        if not empty:
+            yield first, second
+
+
+def _read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    if not path.is_file():
+        raise UsageError("no such file", where=str(path), cure="correct the path of the unlabelled text")
+    kind = kind_of(path)
+    if kind is None:
+        raise UsageError(
+            f"unknown kind of file '{path.suffix}'",
+            where=str(path),
+            cure="use .txt, .jsonl, .jsonl.gz, .tsv, .csv or .parquet",
+        )
+    if kind == "parquet":
+        yield from _parquet_rows(path, columns)
+        return
+    check_text_file(path)
+    if kind == "lines":
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
+            yield from ((f"{path}:{number}", [line.rstrip("\r\n")]) for number, line in enumerate(stream, start=1))
+    elif kind == "json":
+        yield from _json_rows(path, columns)
+    else:
+        yield from _table_rows(path, columns, "\t" if kind == "tsv" else ",")
+
+
+def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            place = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"not valid JSON ({error})", where=place, cure="give one object a line") from None
+            yield place, [_text_of(row, column, place) for column in columns]
+
+
+def _text_of(row: Any, column: str, place: str) -> str:
+    text = row.get(column) if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise UsageError(f"has no text under the key '{column}'", where=place, cure="correct the row or the key")
+    return text
+
+
+def _table_rows(path: Path, columns: Sequence[str], separator: str) -> Iterator[Row]:
+    csv.field_size_limit(1 << 30)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.reader(
+            stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+        )
+        header = next(rows, [])
+        places = [header.index(choose_column(header, column, "the column of text", path)) for column in columns]
+        try:
+            for row in rows:
+                where = f"{path}:{rows.line_num}"
+                if len(row) <= max(places) and row:
+                    raise UsageError(
+                        f"the row has {len(row)} columns, the header {len(header)}",
+                        where=where,
+                        cure="complete the row or remove it",
+                    )
+                if row:
+                    yield where, [row[place] for place in places]
+        except csv.Error as error:
+            raise UsageError(
+                f"cannot read the row ({error})", where=f"{path}:{rows.line_num}", cure="check its quotes"
+            ) from None
+
+
+def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet  # type: ignore[import-untyped]
+
+    try:
+        file = parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"cannot read it as parquet ({error})", where=str(path), cure="copy it again") from None
+    names = [choose_column(list(file.schema_arrow.names), column, "the column of text", path) for column in columns]
+    number = 0
+    for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names))):
+        values = {name: batch.column(name).to_pylist() for name in names}
+        for index in range(len(batch)):
+            number += 1
+            texts = [values[name][index] for name in names]
+            yield f"{path}: row {number}", ["" if text is None else str(text) for text in texts]
