@@ -89,11 +89,20 @@ def kept(file: str, method: str = "best mix", having: str | None = None) -> Call
 
 
 def below(file: str, method: str = "best mix", having: str | None = None) -> Callable[[Path], Figure]:
-    """Returns the points of the test score that students are below their teacher, as `kept` chooses the rows."""
+    """Returns the points of the test score that students are below their teacher, as `kept` chooses the rows.
+
+    The interval of one seed is that of its examples.
+    """
 
     def compute(folder: Path) -> Figure:
-        pairs = _test_scores(folder / file, method, having)
-        return _of_seeds([100 * (teacher - student) for teacher, student in pairs])
+        rows = _rows(folder / file, method, having)
+        found = _of_seeds(
+            [100 * (teacher - student) for teacher, student in _test_scores(folder / file, method, having)]
+        )
+        if len(rows) > 1 or "against_teacher" not in rows[0]:
+            return found
+        paired = rows[0]["against_teacher"]
+        return Figure(found.value, (-100 * paired["high"], -100 * paired["low"]))
 
     return compute
 
@@ -122,16 +131,20 @@ def _of_seeds(values: list[float]) -> Figure:
 _MORE_TEXT = ("distil.unlabelled=", "general.text=")
 
 
-def _test_scores(path: Path, method: str, having: str | None) -> list[tuple[float, float]]:
-    """Returns teacher's and student's test scores, a seed a pair; of rows without more text where `having` is None."""
-    record = json.loads(path.read_text(encoding="utf-8"))
-    metric = f"test_{record['metric']}"
+def _rows(path: Path, method: str, having: str | None) -> list[dict[str, Any]]:
+    """Returns a method's rows; those without more text where `having` is None."""
     found = []
-    for row in record["rows"]:
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         more = [key for key in row["overrides"] if key.startswith(_MORE_TEXT)]
         if row["method"] == method and (any(key.startswith(f"{having}=") for key in more) if having else not more):
-            found.append((row["teacher"][metric], row["student"][metric]))
+            found.append(row)
     return found
+
+
+def _test_scores(path: Path, method: str, having: str | None) -> list[tuple[float, float]]:
+    """Returns teacher's and student's test scores, a seed a pair; rows as `_rows` chooses them."""
+    metric = f"test_{json.loads(path.read_text(encoding='utf-8'))['metric']}"
+    return [(row["teacher"][metric], row["student"][metric]) for row in _rows(path, method, having)]
 
 
 def value(file: str, *keys: str) -> Callable[[Path], Figure]:
