@@ -32,27 +32,29 @@ def read_texts(path: Path, column: str) -> Iterator[str]:
         yield text
 
 
-def read_pairs(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str]]:
+def read_pairs(path: Path, columns: tuple[str, str], *, alone: bool = False) -> Iterator[tuple[str, str]]:
     """Yields a file's pairs of texts as they are read; rows of which both sides are empty are passed over.
 
     Args:
         path: As `read_texts`, but not `.txt`, which has no columns.
         columns: Keys or columns of the first text and of the second.
+        alone: Whether a row may have the second text alone; its first is then empty.
 
     Raises:
         UsageError: For a file that cannot be read, and for a pair with a missing side, by its line.
     """
     if kind_of(path) == "lines":
         raise UsageError("has one text a line, and a pair has two", where=str(path), cure="use .jsonl, .tsv or .csv")
-    for place, (first, second) in _read(path, columns):
+    for place, (first, second) in _read(path, columns, optional=columns[0] if alone else None):
         empty = [name for name, text in zip(columns, (first, second), strict=True) if not text.strip()]
-        if len(empty) == 1:
+        if len(empty) == 2:
+            continue
+        if empty and not (alone and empty == [columns[0]]):
             raise UsageError(f"the pair's '{empty[0]}' is empty", where=place, cure="complete the row or remove it")
-        if not empty:
-            yield first, second
+        yield first, second
 
 
-def _read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _read(path: Path, columns: Sequence[str], optional: str | None = None) -> Iterator[Row]:
     if not path.is_file():
         raise UsageError("no such file", where=str(path), cure="correct the path of the unlabelled text")
     kind = kind_of(path)
@@ -70,12 +72,12 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
             yield from ((f"{path}:{number}", [line.rstrip("\r\n")]) for number, line in enumerate(stream, start=1))
     elif kind == "json":
-        yield from _json_rows(path, columns)
+        yield from _json_rows(path, columns, optional)
     else:
         yield from _table_rows(path, columns, "\t" if kind == "tsv" else ",")
 
 
-def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _json_rows(path: Path, columns: Sequence[str], optional: str | None) -> Iterator[Row]:
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
             place = f"{path}:{number}"
@@ -83,11 +85,13 @@ def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 row = json.loads(line)
             except ValueError as error:
                 raise UsageError(f"not valid JSON ({error})", where=place, cure="give one object a line") from None
-            yield place, [_text_of(row, column, place) for column in columns]
+            yield place, [_text_of(row, column, place, optional=column == optional) for column in columns]
 
 
-def _text_of(row: Any, column: str, place: str) -> str:
+def _text_of(row: Any, column: str, place: str, *, optional: bool) -> str:
     text = row.get(column) if isinstance(row, dict) else None
+    if optional and text is None:
+        return ""
     if not isinstance(text, str):
         raise UsageError(f"has no text under the key '{column}'", where=place, cure="correct the row or the key")
     return text

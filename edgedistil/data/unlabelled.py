@@ -43,8 +43,9 @@ def load_unlabelled(
     """Tokenises a file of texts, or of pairs, as it is read; empty ones are passed over.
 
     Labels say that there are none: -1 of kind class, NaN of kind value, -100 a token of kind tags, twice -100 of kind
-    span. Rows of that kind are pairs of a question and its passage; or they are made of a text by `ask`, the answers
-    that it knows are then their labels, and a text that nothing can be asked about is passed over.
+    span. Rows of that kind are pairs of a question and its passage. Of a text, or a passage without a question, they
+    are made by `ask`: the answers that it knows are then their labels, and one that nothing can be asked about is
+    passed over.
 
     Args:
         path: `.txt` (a text a line), `.jsonl` or `.jsonl.gz`, `.tsv`, `.csv` or `.parquet`.
@@ -68,7 +69,7 @@ def load_unlabelled(
     tokeniser = load_tokeniser(tokeniser_folder, max_length)
     if pair:
         check_pairs(tokeniser, str(tokeniser_folder))
-    some = islice(_inputs(path, column, pair), limit)
+    some = islice(_inputs(path, column, pair, alone=kind == "span"), limit)
     written = 0
     with TokenWriter(folder, kind) as writer, (progress or SilentProgress()).bar("reading texts", limit or 0) as bar:
         while part := list(islice(some, _BATCH)):
@@ -83,9 +84,9 @@ def load_unlabelled(
     return open_tokens(folder)
 
 
-def _inputs(path: Path, column: str, pair: str | None) -> Iterator[Input]:
+def _inputs(path: Path, column: str, pair: str | None, *, alone: bool) -> Iterator[Input]:
     if pair:
-        yield from read_pairs(path, (column, pair))
+        yield from read_pairs(path, (column, pair), alone=alone)
     else:
         yield from (text for text in read_texts(path, column) if text.strip())
 
@@ -96,17 +97,9 @@ def _write_part(
     """Writes some texts or pairs; returns the number of rows that they gave."""
     if kind != "span":
         return _write(writer, encode_rows(tokeniser, part, max_length), part, kind, pack=pack)
-    asked = [
-        question
-        for row in part
-        for question in (ask(row, max_length // _WORDS_A_QUESTION) if isinstance(row, str) else [Question(*row)])
-    ]
+    asked = [question for row in part for question in _asked(tokeniser, row, max_length)]
     if not asked:
         return 0
-    if isinstance(part[0], str):
-        tokeniser.no_truncation()
-        sizes = [len(encoding.ids) for encoding in tokeniser.encode_batch([question.text for question in asked])]
-        asked = [question for question, size in zip(asked, sizes, strict=True) if size <= max_length // 2]
     pairs = [(question.text, question.passage) for question in asked]
     windows = encode_windows(tokeniser, pairs, max_length, 0, [question.text for question in asked])
     rows = [first for first, *_ in windows]
@@ -119,6 +112,17 @@ def _write_part(
         [end for _, end in places],
     )
     return len(rows)
+
+
+def _asked(tokeniser: Tokenizer, row: Input, max_length: int) -> list[Question]:
+    """Returns a row's own question; or those that its passage asks, without any that takes most of a row."""
+    question, passage = ("", row) if isinstance(row, str) else row
+    if question.strip():
+        return [Question(question, passage)]
+    tokeniser.no_truncation()
+    made = ask(passage, max_length // _WORDS_A_QUESTION)
+    sizes = [len(encoding.ids) for encoding in tokeniser.encode_batch([each.text for each in made])]
+    return [each for each, size in zip(made, sizes, strict=True) if size <= max_length // 2]
 
 
 def _span(question: Question, starts: Sequence[int], ends: Sequence[int]) -> tuple[int, int]:

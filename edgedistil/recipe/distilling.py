@@ -102,7 +102,8 @@ class Distil(FineTune):
     """Key or column of that file which holds the text; a pair's first, or a question."""
     unlabelled_pair: str | None = None
     """Key or column of that file which holds a pair's second text, or the passage that answers a question; left out,
-    `text_pair` where the task is about pairs, and questions are made of the text itself where it is about answers."""
+    the data's own name for it where the task is about pairs. Passages without a question, or texts where this is left
+    out, ask for what they know themselves."""
     unlabelled_limit: int | None = Field(default=None, gt=0)
     """Use only the first so many of its texts."""
 

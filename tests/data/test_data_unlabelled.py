@@ -178,6 +178,20 @@ def test_a_pair_without_one_of_its_sides_is_one_line(teacher: Path, tmp_path: Pa
     assert caught.value.line().replace(f"{tmp_path}/", "").startswith(line)
 
 
+def test_a_passage_without_a_question_asks_for_what_it_knows(teacher: Path, tmp_path: Path):
+    passage = "The film was warm and moving. This story has a dull script."
+    rows = [{"question": "what was warm", "context": passage}, {"context": passage}, {"question": None, "context": ""}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mixed = load_unlabelled(
+        tmp_path / "a.jsonl", teacher, tmp_path / "mixed", 64, kind="span", column="question", pair="context"
+    )
+    (tmp_path / "a.txt").write_text(f"{passage}\n")
+    alone = load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "alone", 64, kind="span")
+    assert mixed.labels.tolist() == [[-100, -100], *alone.labels.tolist()]
+    assert (alone.labels >= 0).any()
+    assert mixed.tokens(0).tolist() == load_tokeniser(teacher, 64).encode("what was warm", passage).ids
+
+
 def test_text_without_passages_asks_nothing(teacher: Path, tmp_path: Path):
     (tmp_path / "a.txt").write_text("warm film\n")
     with pytest.raises(UsageError, match="no text in it that one could ask about"):
