@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.batches import Batch, collate, epoch_plan
 from edgedistil.distil.checkpoint import RunState, Saved
-from edgedistil.distil.judge import Judge, TaskJudge
+from edgedistil.distil.judge import Judge, Judgement, TaskJudge
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.precision import Precision
 from edgedistil.distil.processes import Processes
@@ -165,7 +165,7 @@ class Run:
 
         The task's score says nothing of a stage whose losses leave the answers alone.
         """
-        return self.objective.predicts or self.data.judge is not None
+        return self.settings.keep != "last" and (self.objective.predicts or self.data.judge is not None)
 
     @property
     def done(self) -> bool:
@@ -197,12 +197,19 @@ class Run:
             "dev_score": judgement.score,
             "dev_loss": judgement.loss,
         }
-        better = not state.history or judgement.score > state.best_score
+        better = self._is_better(judgement)
         state.sums, state.counts = {}, {}
         state.history.append(record)
         if better:
             state.best_score, state.best_step = judgement.score, state.step
         return better
+
+    def _is_better(self, judgement: Judgement) -> bool:
+        if not self.state.history:
+            return True
+        if self.settings.keep == "loss":
+            return judgement.loss < min(record["dev_loss"] for record in self.state.history)
+        return judgement.score > self.state.best_score
 
     def saved(self) -> Saved:
         """Returns all that a later start needs to go on from here."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -142,13 +142,14 @@ class Scores:
 
     metric = "made up"
 
-    def __init__(self, *scores: float) -> None:
+    def __init__(self, *scores: float, losses: Sequence[float] = ()) -> None:
         self.scores = iter(scores)
+        self.losses = iter(losses or itertools.repeat(0.0))
         self.seen: list[dict[str, Tensor]] = []
 
     def __call__(self, model, *, bf16: bool) -> Judgement:
         self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return Judgement(next(self.scores), 0.0)
+        return Judgement(next(self.scores), next(self.losses))
 
 
 def test_the_best_checkpoint_is_kept(world, tmp_path: Path):
@@ -202,6 +203,16 @@ def test_a_run_may_drop_nothing_and_gives_the_model_its_own_dropout_back(world, 
     assert dropouts(model) == dropouts(own)
     assert min(dropouts(own)) > 0
     assert max(dropouts(expected)) == 0
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("score", 1), ("loss", 2), ("last", 3)])
+def test_the_checkpoint_that_is_asked_for_is_kept(world, tmp_path: Path, keep: str, kept: int):
+    judge = Scores(0.5, 0.9, 0.7, 0.6, losses=(0.3, 0.2, 0.1, 0.4))
+    settings = SHORT.model_copy(update={"keep": keep})
+    model, result = run(world, tmp_path, settings=settings, data=replace(world.data, judge=judge))
+    assert same(model.state_dict(), judge.seen[kept])
+    assert result.dev_score == result.history[kept]["dev_score"]
+    assert result.best_step == result.history[kept]["step"]
 
 
 def test_a_loss_that_is_no_number_is_one_line(world, tmp_path: Path):

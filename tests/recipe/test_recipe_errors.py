@@ -35,6 +35,10 @@ from small_recipe import BASE, changed, line_of
             "recipe: prune.recover: 'unlabelled_limit' is about 'unlabelled': name that file too, or leave it out",
         ),
         (
+            changed(distil={"patience": 2, "keep": "last"}),
+            "recipe: distil: 'patience' waits for a better checkpoint, and 'keep: last' has none: leave one of",
+        ),
+        (
             changed(prune={"parameters": 0.5, "recover": {"teacher_outputs": "loop"}}),
             "recipe: prune.recover.teacher_outputs: recovery reads the outputs that distil made, as it has no",
         ),
