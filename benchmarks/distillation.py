@@ -15,9 +15,11 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from held_out import HeldOut
 
 from edgedistil.bench.facts import local_facts
@@ -100,12 +102,17 @@ def make(recipe: Path, run: Run) -> dict[str, Any]:
 
 def against_teacher(outcome: Outcome) -> dict[str, Any]:
     """Returns how far the student is above its teacher on the same test examples, with a 95 % interval."""
-    recipe = outcome.plan.build.recipe
-    test = outcome.finished["data"].folder / "test"
-    models = [load_model(outcome.finished[name].folder / "model") for name in ("teacher", "distil")]
-    held = HeldOut.open(test, recipe.task, list(models[0].config.id2label.values()))
-    teacher, student = (held.judge(answer_rows(model, held.tokens)) for model in models)
+    task, test = outcome.plan.build.recipe.task, outcome.finished["data"].folder / "test"
+    held, teacher = _answered(test, task, outcome.finished["teacher"].folder / "model")
+    _, student = _answered(test, task, outcome.finished["distil"].folder / "model")
     return held.difference(student, teacher)
+
+
+@lru_cache(maxsize=2)  # a teacher has many students
+def _answered(test: Path, task: str, folder: Path) -> tuple[HeldOut, np.ndarray]:
+    model = load_model(folder)
+    held = HeldOut.open(test, task, list(model.config.id2label.values()))
+    return held, held.judge(answer_rows(model, held.tokens))
 
 
 def _scores(summary: dict[str, Any]) -> dict[str, float]:

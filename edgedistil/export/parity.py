@@ -50,6 +50,12 @@ class Tolerance:
         return max(self.absolute, self.relative * float(np.ptp(reference)))
 
 
+# Of a logit a token there are tens of thousands, and the farthest of so many is far out: in a rounded file nearly all
+# must be within the limit, none beyond twice. XQuAD dev, 6 x 384 pruned, ONNX dynamic int8, 32,542 logits with a limit
+# of 1.75: the farthest 2.02, 99.9 % within 1.07, and 92 % of spans the same.
+_NEARLY_ALL = 0.999
+_FARTHEST = 2.0
+
 # Largest difference over SST-2 dev, 6 x 384, as a share of the logits' spread of 6.2: fp16 0.001, static int8 0.10,
 # int4 0.15, dynamic int8 0.21 over all 872 texts. Same labels: 100, 98.9, 98.9 and 98.9 %.
 # Spans: heads of random weights on 12 x 384 and 4 x 384, to which all spans are nearly as likely, agreed on 79 to 96 %
@@ -105,14 +111,17 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
         )
     if not np.isfinite(logits).all():
         raise ParityError("it gives logits that are not finite numbers", where=_where(format_name))
-    limit = allowed.limit(reference)
-    worst = float(np.abs(logits - reference).max())
+    limit, apart = allowed.limit(reference), np.abs(logits - reference)
+    worst, near = float(apart.max()), True
+    if evaluation.kind in _PER_TOKEN and not format_name.endswith("fp32"):
+        near, limit = float(np.quantile(apart, _NEARLY_ALL)) <= limit, _FARTHEST * limit
     agreement = _agreement(logits, reference, evaluation, rows)
     least = allowed.spans if evaluation.kind == "span" else allowed.agreement
-    if worst > limit or agreement < least:
+    if worst > limit or not near or agreement < least:
         answers = _ANSWERS.get(evaluation.kind, "labels")
+        often = "" if near else f", by more than {limit / _FARTHEST:.3g} too often,"
         raise ParityError(
-            f"it differs from PyTorch by up to {worst:.3g} in a logit (allowed {limit:.3g}) and agrees on "
+            f"it differs from PyTorch by up to {worst:.3g} in a logit (allowed {limit:.3g}){often} and agrees on "
             f"{100 * agreement:.1f} % of {answers} (at least {100 * least:.1f} %) over {rows} texts",
             where=_where(format_name),
             cure="ship another format, or report it",

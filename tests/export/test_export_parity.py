@@ -101,3 +101,34 @@ def test_a_tolerance_grows_with_the_logits():
     tolerance = Tolerance(absolute=0.05, relative=0.2, agreement=0.95, spans=0.8)
     assert tolerance.limit(np.array([[-0.01, 0.01]])) == 0.05
     assert tolerance.limit(np.array([[-3.0, 2.0], [1.0, 0.0]])) == pytest.approx(1.0)
+
+
+class Tokens:
+    """A text of many tokens, each of which has a tag."""
+
+    kind = "tags"
+    offsets = np.array([0, 4000])
+
+
+@pytest.mark.parametrize(
+    ("name", "apart", "count", "line"),
+    [
+        ("onnx-int8", 1.5, 3, None),
+        ("onnx-int8", 2.5, 1, r"by up to 2\.5 in a logit \(allowed 2\) and agrees on"),
+        ("onnx-int8", 1.5, 300, r"by up to 1\.5 in a logit \(allowed 2\), by more than 1 too often, and agrees on"),
+        ("onnx-fp32", 1.5, 3, r"by up to 1\.5 in a logit \(allowed 0\.0001\) and agrees on"),
+    ],
+)
+def test_of_many_tokens_a_few_may_be_farther_off(
+    monkeypatch: pytest.MonkeyPatch, name: str, apart: float, count: int, line: str | None
+):
+    reference = np.tile([[5.0, 0.0]], (4000, 1))
+    logits = reference.copy()
+    logits[:count, 0] += apart
+    monkeypatch.setattr(parity_module, "_run", lambda *arguments: logits)
+    if line is None:
+        found = check_parity(Path("x"), name, reference, Tokens())  # type: ignore[arg-type]
+        assert (found.max_abs, found.tolerance, found.agreement) == (apart, 2.0, 1.0)
+        return
+    with pytest.raises(ParityError, match=line):
+        check_parity(Path("x"), name, reference, Tokens())  # type: ignore[arg-type]

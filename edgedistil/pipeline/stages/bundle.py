@@ -17,7 +17,7 @@ from edgedistil.pipeline.stages.teacher import teacher_stage
 from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
 from edgedistil.recipe.schema import FormatName
 
-VERSION = 4
+VERSION = 5
 _SECONDS_A_FORMAT = 12.0
 # A format that misses its target is made and run about a dozen times.
 _SEARCHING = 6.0
