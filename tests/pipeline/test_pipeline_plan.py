@@ -256,6 +256,8 @@ def test_an_unlabelled_row_has_the_texts_that_a_row_of_the_task_has(
     plan = plan_recipe(load_recipe(recipe, named), Workspace.of_recipe(recipe))
     (stage,) = (stage for stage in plan.stages if stage.name == "unlabelled")
     assert stage.parameters.get("pair") == pair
+    asks = stage.version != 1
+    assert asks == (task == "question-answering"), "a passage may come without a question there, pair or not"
 
 
 def test_a_second_text_is_refused_where_a_row_has_one(recipe: Path, tmp_path: Path):

@@ -82,7 +82,7 @@ def _stage(build: Build, name: str, named: str, parameters: dict[str, Any]) -> S
 
     return Stage(
         name=name,
-        version=_ASKING_VERSION if parameters["kind"] == "span" and "pair" not in parameters else VERSION,
+        version=_ASKING_VERSION if parameters["kind"] == "span" else VERSION,
         parameters=parameters,
         inputs={},
         work=work,
