@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 from edgedistil.quiet import quieten
 
 quieten()
+# Sums of several threads differ in their last bit from run to run, and tests run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is slow, not wrong. The examples are the same every time, so that a change is blamed for what it broke
 # alone; HYPOTHESIS_PROFILE=search looks for others.
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -1,9 +1,9 @@
 """Quantisation-aware training in which the model teaches its fake-quantised self.
 
 The loop, its losses, checkpoints and resumption are distillation's; the student is the prepared model, the teacher the
-same one in fp32. Nothing is dropped out, for that noise is larger than what rounding does: after 100 steps on SST-2's
-pruned 6 x 384 student the rounded model's logits were 0.06 from the fp32 model's on average, with dropout (200 steps)
-0.25. The best checkpoint is the one that scores best as it will ship: rounded.
+same one in fp32. Nothing is dropped out unless the settings say so, for that noise is larger than what rounding does:
+after 100 steps on SST-2's pruned 6 x 384 student the rounded model's logits were 0.06 from the fp32 model's on average,
+with dropout (200 steps) 0.25. The best checkpoint is the one that scores best as it will ship: rounded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Generic
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.distil import distil
-from edgedistil.distil.dropout import set_dropout
 from edgedistil.distil.outputs import LiveTeacher
 from edgedistil.distil.precision import Precision, choose_precision
 from edgedistil.distil.trainer import TrainingResult, TrainingSet
@@ -30,8 +29,7 @@ class Trained(Generic[Model]):
     """What training for 8 bits gave.
 
     Attributes:
-        model: A plain model, in eval mode, whose weights are to be rounded; until it is loaded anew it drops nothing
-            out.
+        model: A plain model, in eval mode, whose weights are to be rounded.
         ranges: Of its activations.
         training: The run; its dev score is the rounded model's.
     """
@@ -75,12 +73,11 @@ def quantise_aware(
     """
     precision = precision or choose_precision()
     student = prepare(model, config)
-    set_dropout(student, 0.0)
     calibrate(student, calibration)
     training = distil(
         student,
         data,
-        settings,
+        settings if settings.dropout is not None else settings.model_copy(update={"dropout": 0.0}),
         LiveTeacher(model, bf16=precision == "bf16"),
         folder,
         seed=seed,

@@ -49,7 +49,9 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     assert "licence of the weights is not recorded" in (made.folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["a: b", "x\n---\nlicense: mit", "|<script>alert(1)</script>|", "{{ 7919 * 7919 }}", "é ✓"])
+@pytest.mark.parametrize(
+    "name", ["a: b", "x\n---\nlicense: mit", "|<script>alert(1)</script>|", "{{ 999 * 997 }}", "é ✓"]
+)
 def test_names_cannot_break_out(tmp_path: Path, name: str) -> None:
     made = tiny_bundle.make_bundle(tmp_path, name=name, labels=[name, "other"])
     values = front_matter(made)
@@ -57,7 +59,7 @@ def test_names_cannot_break_out(tmp_path: Path, name: str) -> None:
     assert values["model-index"][0]["name"] == " ".join(name.split())
     text = (made.folder / "README.md").read_text()
     assert "<script>" not in text.split("```")[0].split("---\n", 2)[2]
-    assert "62710561" not in text
+    assert "996003" not in text
 
 
 def test_the_table_has_a_row_a_file(bundle: Bundle) -> None:

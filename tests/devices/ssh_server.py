@@ -116,7 +116,9 @@ class Server:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return process
             if process.poll() is not None:
-                pytest.skip(f"sshd does not start here: {(self.folder / 'log').read_text()[-300:]}")
+                log = (self.folder / "log").read_text()[-300:]
+                assert str(self.folder / "sshd_config") not in log, f"sshd refuses its configuration: {log}"
+                pytest.skip(f"sshd does not start here: {log}")
             time.sleep(0.05)
         process.kill()
         pytest.fail(f"sshd runs and does not listen: {(self.folder / 'log').read_text()[-300:]}")

@@ -16,6 +16,9 @@ from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.stage import Effort, Stage
+from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.text import unlabelled_inputs
+from edgedistil.progress import SilentProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 
 
@@ -169,6 +172,19 @@ def test_more_text_is_in_the_estimates_of_what_follows_the_teacher(recipe: Path)
     assert efforts(text, kept)["targets"].disk > 2 * efforts(kept)["targets"].disk
     assert after["targets"].disk == 0
     assert after["teacher"] == before["teacher"]
+
+
+def test_more_text_that_has_been_read_is_counted(recipe: Path):
+    def build() -> tuple[Build, Stage]:
+        asked = load_recipe(recipe, [f"distil.unlabelled={recipe.parent / 'more.txt'}"])
+        made = plan_recipe(asked, Workspace.of_recipe(recipe)).build
+        return made, unlabelled_inputs(made, made.recipe.distil)["unlabelled"]
+
+    (recipe.parent / "more.txt").write_text("a fine film\n" * 1000, encoding="utf-8")
+    made, stage = build()
+    assert made.unlabelled_tokens(made.recipe.distil) == pytest.approx(12 * 1000 / 4.5)
+    made.cache.run(stage, SilentProgress())
+    assert made.unlabelled_tokens(made.recipe.distil) == 5 * 1000
 
 
 def test_a_recovery_may_have_plain_text_of_its_own(recipe: Path):

@@ -155,11 +155,19 @@ class Build:
         return own.wanted if isinstance(own.wanted, str) else own.wanted[0]
 
     def unlabelled_tokens(self, settings: Distil) -> float:
-        """Returns about how many tokens a training's unlabelled text has, by the size of its file; 0 without."""
+        """Returns the tokens of a training's unlabelled text; 0 without.
+
+        They are counted once the stage has read it, and guessed by the size of its file before.
+        """
+        from edgedistil.pipeline.stages.text import unlabelled_inputs
+
         text = self.text_of(settings)
         path = self.workspace.resolve(text.path) if text else None
         if text is None or path is None or not path.is_file():
             return 0.0
+        done = self.cache.find(unlabelled_inputs(self, settings)["unlabelled"])
+        if done:
+            return float(done.summary["tokens"])
         tokens = path.stat().st_size / _BYTES_A_TOKEN / (_GZIPPED if path.suffix == ".gz" else 1.0)
         if text.limit:
             tokens = min(tokens, text.limit * self.recipe.max_length)
