@@ -4,7 +4,8 @@ The recipe's student, or with --dense the one before pruning, in every format an
 what optimum-cli, NNCF and ai-edge-quantizer make of the same fp32 files by the commands that their users type. Every
 file is scored on dev and on test, held against the fp32 file on the same examples, and timed; all of them take turns.
 `--variants` adds static files whose ranges are found otherwise. What has been scored is not scored again until the file
-changes; `--scores-only` leaves the times of an earlier call, `--times-only` the scores.
+changes, and nothing is kept of a student that was trained anew; `--scores-only` leaves the times of an earlier call,
+`--times-only` the scores.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         files += comparison.variant(name)
     path = RESULTS / f"{comparison.name}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
-    rows = {row["title"]: row for row in record["rows"]}
+    rows = of_these(files, {row["title"]: row for row in record["rows"]})
     if not ask.times_only:
         rows = scored(files, rows, splits)
     length = build.recipe.bench.sequence_length
@@ -111,6 +112,12 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def of_these(files: list[File], known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns the known rows if they are of this student's files; none of them if its fp32 file is another."""
+    fp32 = next(file for file in files if file.title == FP32)
+    return known if known.get(FP32, {}).get("sha256") == fp32.sha256 else {}
 
 
 def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut]) -> dict[str, Any]:

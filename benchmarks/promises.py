@@ -162,6 +162,15 @@ PROMISES = [
         "speed.json",
         value("speed.json", "ratio", "interval"),
     ),
+    Promise(
+        "distil.memory",
+        "A run over a million rows against ten thousand, a small model: peak memory of training alone, or of the whole",
+        "<= 1.5",
+        "times",
+        "scale",
+        "memory.json",
+        value("memory.json", "ratio"),
+    ),
     *PRUNING,
     *INT8,
     Promise(
