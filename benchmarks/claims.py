@@ -27,7 +27,13 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
-INT8_STUDENTS = {"sst2": "SST-2", "emotion": "Emotion", "stsb": "STS-B"}
+INT8_STUDENTS = {
+    "sst2": "SST-2",
+    "emotion": "Emotion",
+    "stsb": "STS-B",
+    "toxic-spans": "Toxic spans",
+    "toxic-spans-dense": "Toxic spans, not pruned",
+}
 
 
 def compute_claims() -> list[Claim]:

@@ -6,15 +6,17 @@ from figures import Promise, value
 from int8_shipped import largest_share, worst_loss
 
 
-def shipped(name: str, title: str) -> Promise:
+def shipped(name: str, title: str, student: str = "the pruned student") -> Promise:
     """Returns what is promised of a student's 8-bit files, one a runtime, chosen by dev."""
-    claim = f"{title}, the pruned student, what ships in 8 bits below fp32, test split, the worst of three runtimes"
+    claim = f"{title}, {student}, what ships in 8 bits below fp32, test split, the worst of three runtimes"
     return Promise(f"int8.{name}", claim, "<= 0.4", "points", "int8", f"{name}.json", worst_loss(f"{name}.json"))
 
 
 INT8 = [
     shipped("sst2", "SST-2"),
     shipped("emotion", "Emotion"),
+    shipped("toxic-spans", "Toxic spans"),
+    shipped("toxic-spans-dense", "Toxic spans", "the student before pruning"),
     Promise(
         "int8.size",
         "SST-2, the largest of our 8-bit files, of the fp32 one of its kind",
