@@ -1,7 +1,7 @@
 """Quantisation-aware training in which the model teaches its fake-quantised self.
 
 The loop, its losses, checkpoints and resumption are distillation's; the student is the prepared model, the teacher the
-same one in fp32. Nothing is dropped out unless the settings say so, for that noise is larger than what rounding does:
+same one in fp32. A recipe drops nothing out here unless it says so, for that noise is larger than what rounding does:
 after 100 steps on SST-2's pruned 6 x 384 student the rounded model's logits were 0.06 from the fp32 model's on average,
 with dropout (200 steps) 0.25. The best checkpoint is the one that scores best as it will ship: rounded.
 """
@@ -77,7 +77,7 @@ def quantise_aware(
     training = distil(
         student,
         data,
-        settings if settings.dropout is not None else settings.model_copy(update={"dropout": 0.0}),
+        settings,
         LiveTeacher(model, bf16=precision == "bf16"),
         folder,
         seed=seed,

@@ -23,6 +23,8 @@ class QuantisedTraining(FineTune):
     """Temperature that softens both distributions."""
     losses: Losses = Losses(hard_labels=0.0)
     """As `distil.losses`; the teacher is the fp32 model itself."""
+    dropout: float | None = Field(default=0.0, ge=0.0, lt=1.0)
+    """What is dropped out: more noise than rounding makes; null for the model's own share."""
     ranges: Literal["learned", "ema", "fixed"] = "learned"
     """Activations' ranges: `learned` (LSQ), `ema` (a moving average of each batch's) or `fixed` as calibrated."""
 

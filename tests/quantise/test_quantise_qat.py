@@ -16,6 +16,7 @@ from edgedistil.progress import SilentProgress
 from edgedistil.quantise.prepare import Config, calibrate, prepare, set_ranges
 from edgedistil.quantise.qat import quantise_aware
 from edgedistil.recipe.distilling import Losses
+from edgedistil.recipe.quantising import QuantisedTraining
 from edgedistil.recipe.schema import Distil, FineTune
 
 COARSE = Config(weight_bits=2, outputs=True)
@@ -24,8 +25,14 @@ SETTINGS = Distil(
     batch_size=8,
     learning_rate=1e-3,
     evaluations_per_epoch=1,
+    dropout=0.0,
     losses=Losses(soft_targets=1.0, hard_labels=0.0, hidden_states=1.0),
 )
+
+
+@pytest.mark.parametrize(("asked", "share"), [({}, 0.0), ({"dropout": 0.2}, 0.2), ({"dropout": None}, None)])
+def test_a_recipe_drops_nothing_out_unless_it_says_so(asked, share):
+    assert QuantisedTraining.model_validate(asked).as_distil.dropout == share
 
 
 @pytest.fixture(scope="module")
