@@ -117,7 +117,8 @@ class Server:
                 return process
             if process.poll() is not None:
                 log = (self.folder / "log").read_text()[-300:]
-                assert str(self.folder / "sshd_config") not in log, f"sshd refuses its configuration: {log}"
+                # Who may run one is the machine's doing; its keys and configuration are ours.
+                assert "rivilege separation" in log, f"sshd ends at once: {log}"
                 pytest.skip(f"sshd does not start here: {log}")
             time.sleep(0.05)
         process.kill()
