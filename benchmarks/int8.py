@@ -97,7 +97,12 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         files += comparison.variant(name)
     path = RESULTS / f"{comparison.name}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
-    rows = of_these(files, {row["title"]: row for row in record["rows"]})
+    fp32 = next(file for file in files if file.title == FP32)
+    if not any(row["sha256"] == fp32.sha256 for row in record["rows"]):
+        if ask.times_only:
+            raise SystemExit(f"{path}: no scores of this student; leave out --times-only")
+        record = {"rows": []}
+    rows = {row["title"]: row for row in record["rows"]}
     if not ask.times_only:
         rows = scored(files, rows, splits)
     length = build.recipe.bench.sequence_length
@@ -112,12 +117,6 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
-
-
-def of_these(files: list[File], known: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns the known rows if they are of this student's files; none of them if its fp32 file is another."""
-    fp32 = next(file for file in files if file.title == FP32)
-    return known if known.get(FP32, {}).get("sha256") == fp32.sha256 else {}
 
 
 def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut]) -> dict[str, Any]:
