@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", settings.get_profile("project"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def any_arithmetic() -> None:
+    """Forgets what the file before trained in: accelerate keeps one arithmetic a process."""
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state(True)
 
 
 @pytest.fixture(scope="session")
