@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Parity
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.export.calibration import check_rows
-from edgedistil.export.making import EXPORTERS, Calibrating, Job, Ready, source_of
+from edgedistil.export.forms import Form, settle_forms
+from edgedistil.export.making import EXPORTERS, QUANTISERS, Calibrating, Job, Ready, source_of
 from edgedistil.export.parity import ParityError, check_parity, first_rows
 from edgedistil.models.modelling import EdgeBertHeadModel
-from edgedistil.progress import Progress, SilentProgress
+from edgedistil.progress import Bar, Progress, SilentProgress
 
 __all__ = ["EXPORTERS", "Calibrating", "ExportedFile", "Ready", "check_file", "export_all"]
 
@@ -34,12 +36,14 @@ class ExportedFile:
         path: The file.
         parity: Its differences from PyTorch, when it holds.
         failure: Why it must not be shipped, in one line; None when it holds.
+        form: How far it and the same from a smoothed model are from the model; None where there was no choice.
     """
 
     format: str
     path: Path
     parity: Parity | None = None
     failure: str | None = None
+    form: Form | None = None
 
 
 def export_all(
@@ -79,22 +83,43 @@ def export_all(
     if any(FORMATS[name].scheme.calibrated for name in formats):
         check_rows(using.rows, evaluation)
     job = Job(model, sequence_lengths, folder, using)
-    needed = {*formats, *(source_of(name) for name in formats if not _from_ready(job, name))}
+    needed = {*formats, *(source_of(name) for name in formats if job.needs_source(name))}
     order = [name for name in EXPORTERS if name in needed]
-    outcomes = []
-    with (progress or SilentProgress()).bar("exporting", 2 * len(order)) as bar:
-        for name in order:
-            bar.describe(f"making {FORMATS[name].title}")
-            EXPORTERS[name](job)
-            bar.advance()
-            if name in formats:
-                bar.describe(f"checking {FORMATS[name].title}")
-                outcomes.append(check_file(job, name, evaluation, reference))
-            bar.advance()
+    check = partial(check_file, evaluation=evaluation, reference=reference)
+    steps = 2 * (len(order) + len(job.two_formed(formats)))
+    with (progress or SilentProgress()).bar("exporting", steps) as bar:
+        outcomes = _make(job, [name for name in order if name not in QUANTISERS], formats, check, bar)
+        job, forms = settle_forms(job, formats, evaluation, compared_rows(reference, evaluation), bar)
+        outcomes |= _make(job, [name for name in order if name in QUANTISERS], formats, check, bar)
     for name in needed.difference(formats):
         job.place(name).unlink()
     job.tidy()
+    return [replace(outcomes[name], form=forms.get(name)) for name in order if name in formats]
+
+
+def _make(
+    job: Job,
+    order: Sequence[str],
+    asked: Sequence[str],
+    check: Callable[[Job, str], ExportedFile],
+    bar: Bar,
+) -> dict[str, ExportedFile]:
+    """Makes formats in their order, and returns the outcomes of those that are asked for."""
+    outcomes = {}
+    for name in order:
+        bar.describe(f"making {FORMATS[name].title}")
+        EXPORTERS[name](job)
+        bar.advance()
+        if name in asked:
+            bar.describe(f"checking {FORMATS[name].title}")
+            outcomes[name] = check(job, name)
+        bar.advance()
     return outcomes
+
+
+def compared_rows(reference: np.ndarray, evaluation: EvaluationSet) -> np.ndarray:
+    """Returns the reference of those of a set's rows on which files are compared with their model."""
+    return first_rows(reference, evaluation, PARITY_EXAMPLES, PARITY_TOKENS)
 
 
 def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> ExportedFile:
@@ -106,15 +131,9 @@ def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.nda
         evaluation: Real text as token ids.
         reference: The model's logits on it.
     """
-    ready = job.calibrating.ready
-    whole = ready.reference if ready and _from_ready(job, name) else reference
-    rows = first_rows(whole, evaluation, PARITY_EXAMPLES, PARITY_TOKENS)
-    path = job.place(name)
+    ready, path = job.ready_for(name), job.place(name)
+    rows = compared_rows(ready.reference if ready else reference, evaluation)
     try:
         return ExportedFile(name, path, parity=check_parity(path, name, rows, evaluation))
     except ParityError as error:
         return ExportedFile(name, path, failure=error.line())
-
-
-def _from_ready(job: Job, name: str) -> bool:
-    return job.calibrating.ready is not None and FORMATS[name].scheme.calibrated

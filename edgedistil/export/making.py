@@ -28,21 +28,28 @@ from edgedistil.export.tflite_layers import layers_of_tflite
 from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.quantise.ranges import Range, Ranges
 from edgedistil.quantise.scaling import with_unfolded_norms
+from edgedistil.recipe.shipping import SMOOTHED
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A model made ready for fixed ranges: what static files are made from in place of the model itself.
+    """A model made ready for 8 bits: what such files are made from in place of the model itself.
 
     Attributes:
         model: Smoothed, or trained with rounding.
-        ranges: Of its activations; where it has none, the files are calibrated.
+        ranges: Of its activations, which static files are then of; where it has none, they are calibrated.
         reference: Its logits on the dev rows, as `predict_logits` gives them.
+        where_nearer: It is for those formats alone whose file it brings nearer to the model itself.
     """
 
     model: EdgeBertHeadModel
     ranges: Ranges
     reference: np.ndarray
+    where_nearer: bool = False
+
+    def serves(self, name: str) -> bool:
+        """Returns whether a format may be made from it: with ranges a static one, without whatever smoothing helps."""
+        return FORMATS[name].scheme.calibrated if self.ranges.inputs else name in SMOOTHED
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Calibrating:
     ready: Ready | None = None
 
     def saved(self, name: str) -> Path | None:
-        """Returns where a format's ranges are kept."""
+        """Returns where ranges are kept, by a name of what they are of."""
         return None if self.folder is None else self.folder / f"calibration-{name}.json"
 
 
@@ -79,12 +86,33 @@ class Job:
         sequence_lengths: TFLite's signatures, in tokens.
         folder: Where the files go.
         calibrating: How static formats are made.
+        plain: Formats that are made from the model itself, whatever there is that is ready.
     """
 
     model: EdgeBertHeadModel
     sequence_lengths: Sequence[int]
     folder: Path
     calibrating: Calibrating = Calibrating()
+    plain: frozenset[str] = frozenset()
+
+    def ready_for(self, name: str) -> Ready | None:
+        """Returns the ready model that a format is made from; None where that is the model itself."""
+        ready = self.calibrating.ready
+        return ready if ready is not None and name not in self.plain and ready.serves(name) else None
+
+    def two_formed(self, formats: Sequence[str]) -> list[str]:
+        """Returns those of some formats that may be made from the model itself or from the ready one."""
+        return [name for name in formats if (ready := self.ready_for(name)) and ready.where_nearer]
+
+    def needs_source(self, name: str) -> bool:
+        """Returns whether the model's own fp32 file is needed: to make a format from, or to hold a form against."""
+        ready = self.ready_for(name)
+        return ready is None or ready.where_nearer
+
+    def saved(self, name: str) -> Path | None:
+        """Returns where a static format's ranges are kept, those of either form on their own."""
+        form = "-ready" if self.ready_for(name) else ""
+        return self.calibrating.saved(f"{container_of(name)}{form}")
 
     def place(self, name: str) -> Path:
         """Returns a format's usual path, in a folder that exists."""
@@ -98,8 +126,8 @@ class Job:
         Args:
             name: The format.
         """
-        ready = self.calibrating.ready
-        if ready is None or not FORMATS[name].scheme.calibrated:
+        ready = self.ready_for(name)
+        if ready is None:
             return self.place(source_of(name))
         path = self.folder / f".ready.{container_of(name)}"
         if not path.is_file():
@@ -113,7 +141,7 @@ class Job:
 
     def known_ranges(self, name: str) -> dict[str, Range] | None:
         """Returns the ranges of a static format's tensors, where its model came with some."""
-        ready = self.calibrating.ready
+        ready = self.ready_for(name)
         if ready is None or not ready.ranges.inputs:
             return None
         find = onnx_ranges if container_of(name) == "onnx" else tflite_ranges
@@ -144,7 +172,7 @@ def _static_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
         method=using.method,
         activations=using.activations,
         reduce_range=using.reduce_range,
-        saved=using.saved("onnx"),
+        saved=job.saved(name),
         ranges=job.known_ranges(name),
         keep=keep,
     )
@@ -160,7 +188,7 @@ def _static_tflite(
         rows=check_rows(using.rows),
         activations=activations,
         keep=keep,
-        calibration=using.saved("tflite"),
+        calibration=job.saved(name),
         ranges=job.known_ranges(name),
     )
 

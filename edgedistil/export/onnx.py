@@ -31,6 +31,8 @@ def export_onnx(model: EdgeBertHeadModel, path: Path, opset: int = OPSET) -> Non
     require("onnx", "host")
     import onnx
 
+    from edgedistil.export.onnx_sharing import share_multiplications
+
     ids = torch.ones(2, 8, dtype=torch.int64)
     tokens, outputs = {0: "batch", 1: "sequence"}, output_names(model.head)
     axes = dict.fromkeys(INPUTS, tokens) | dict.fromkeys(outputs, {0: "batch"} if model.head == "sequence" else tokens)
@@ -47,4 +49,7 @@ def export_onnx(model: EdgeBertHeadModel, path: Path, opset: int = OPSET) -> Non
             do_constant_folding=True,
             dynamo=False,
         )
+    made = onnx.load(str(path))
+    if share_multiplications(made):
+        onnx.save(made, str(path))
     onnx.checker.check_model(str(path), full_check=True)

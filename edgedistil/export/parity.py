@@ -105,8 +105,8 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
         ParityError: When the file cannot be run, gives no finite numbers, or differs by more than its format may.
     """
     allowed = TOLERANCES[format_name]
-    rows = _rows(reference, evaluation)
-    logits = _run(path, format_name, evaluation, rows)
+    rows = rows_of(reference, evaluation)
+    logits = logits_of(path, format_name, evaluation, rows)
     if logits.shape != reference.shape:
         raise ParityError(
             f"it gives logits of shape {list(logits.shape)}, PyTorch {list(reference.shape)}",
@@ -132,7 +132,8 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
     return Parity(max_abs=worst, tolerance=limit, examples=rows, agreement=agreement)
 
 
-def _rows(reference: np.ndarray, evaluation: EvaluationSet) -> int:
+def rows_of(reference: np.ndarray, evaluation: EvaluationSet) -> int:
+    """Returns how many of a set's first rows a reference is of."""
     if evaluation.kind not in _PER_TOKEN:
         return len(reference)
     return int(np.searchsorted(evaluation.offsets, len(reference)))
@@ -153,8 +154,18 @@ def _span(logits: np.ndarray, evaluation: EvaluationSet, where: slice) -> list[i
     return found
 
 
-def _run(path: Path, format_name: str, evaluation: EvaluationSet, rows: int) -> np.ndarray:
-    """Returns the file's logits, shaped as a reference: each row is run alone, at its own length."""
+def logits_of(path: Path, format_name: str, evaluation: EvaluationSet, rows: int) -> np.ndarray:
+    """Returns a file's logits on a set's first rows, shaped as a reference: each row is run alone, at its own length.
+
+    Args:
+        path: The file.
+        format_name: Its format, whose usual runtime runs it.
+        evaluation: Real text as token ids.
+        rows: How many.
+
+    Raises:
+        ParityError: When it cannot be run.
+    """
     found = []
     try:
         with silence():

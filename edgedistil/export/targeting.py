@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.export.all import ExportedFile, check_file, export_all
+from edgedistil.export.all import ExportedFile, check_file, compared_rows, export_all
 from edgedistil.export.calibration import check_rows
+from edgedistil.export.forms import Form, settle_forms
 from edgedistil.export.making import QUANTISERS, Calibrating, Job, source_of
 from edgedistil.export.search.engine import NothingHoldsError, Search, search
 from edgedistil.export.search.records import SearchLog, Trial
@@ -77,6 +78,7 @@ def export_to_target(
     others = [*(name for name in formats if name not in searched), *sorted(sources.difference(formats))]
     outcomes = export_all(model, others, sequence_lengths, evaluation, reference, folder, progress)
     job = Job(model, sequence_lengths, folder, calibrating)
+    job, forms = _settled(job, searched, evaluation, compared_rows(reference, evaluation), progress)
     meter = cache(target.meter)
     schemes = {name: _scheme(job, name, meter) for name in searched}
     found, failures = _search(schemes, target, folder, progress)
@@ -86,16 +88,28 @@ def export_to_target(
         for name, nearest in failures.items():
             schemes[name].build(job.place(name), nearest.kept)
     missed = {} if target.ship_anyway else {name: _missed(nearest, target) for name, nearest in failures.items()}
-    outcomes += [
+    made = [
         ExportedFile(name, job.place(name), failure=missed[name])
         if name in missed
         else check_file(job, name, evaluation, reference)
         for name in searched
     ]
+    outcomes += [replace(file, form=forms.get(file.format)) for file in made]
     for name in sources.difference(formats):
         job.place(name).unlink()
     job.tidy()
     return [file for file in outcomes if file.format in formats], found.log
+
+
+def _settled(
+    job: Job, searched: Sequence[str], evaluation: EvaluationSet, reference: np.ndarray, progress: Progress
+) -> tuple[Job, Mapping[str, Form]]:
+    """Decides each format's form once, by the whole file, whatever layers the search leaves in higher precision."""
+    steps = 2 * len(job.two_formed(searched))
+    if not steps:
+        return job, {}
+    with progress.bar("comparing with smoothed forms", steps) as bar:
+        return settle_forms(job, searched, evaluation, reference, bar)
 
 
 def _scheme(job: Job, name: str, meter: Callable[[str], Meter]) -> Scheme:

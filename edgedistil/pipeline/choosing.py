@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgedistil.bench.measurement import Measurement
@@ -35,6 +35,20 @@ def quantised_lines(bundle: Bundle, measurements: Sequence[Measurement]) -> list
         for container in containers
     ]
     return [*lines, *_missing(bundle, log)]
+
+
+def form_lines(forms: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Returns a line that says which files are smoothed, and how near either form is; none where there was no choice.
+
+    Args:
+        forms: By format, the mean differences of a logit from fp32's: `plain` and `smoothed`, and which is `smooth`.
+    """
+    told = [
+        f"{FORMATS[name].title} {'smoothed' if form['smooth'] else 'as it is'} "
+        f"({form['smoothed']:.2g} against {form['plain']:.2g})"
+        for name, form in forms.items()
+    ]
+    return [f"quantise: logits' distance from fp32, smoothed against as it is: {'; '.join(told)}"] if told else []
 
 
 def _missing(bundle: Bundle, log: SearchLog) -> list[str]:

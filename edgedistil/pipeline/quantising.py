@@ -79,13 +79,13 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
     from edgedistil.export.making import Calibrating, Ready
     from edgedistil.quantise.store import load_ready
 
-    if not _calibrated(formats):
+    if not _calibrated(formats) and "quantise" not in context.inputs:
         return None
-    ready = None
+    asked, ready = build.recipe.quantise or Quantise(), None
     if "quantise" in context.inputs:
         model, ranges = load_ready(context.inputs["quantise"])
-        ready = Ready(model, ranges, predict_logits(model, open_tokens(context.inputs["data"] / "dev")))
-    asked = build.recipe.quantise or Quantise()
+        reference = predict_logits(model, open_tokens(context.inputs["data"] / "dev"))
+        ready = Ready(model, ranges, reference, where_nearer=asked.compares_smoothing)
     kind, reduced = device_integers(build)
     rows = calibration_rows(build, asked, context.inputs["data"])
     return Calibrating(rows, asked.calibration, kind, reduced, context.folder, ready)

@@ -45,7 +45,7 @@ def make_ready(
     splits = load_splits(context.inputs["data"], build.recipe.task)
     rows = calibration_rows(build, asked, context.inputs["data"])
     summary: dict[str, Any] = {}
-    if asked.smooth:
+    if asked.smooth is True or asked.compares_smoothing:
         model, done = smooth(model, rows)
         summary |= _smoothed(done)
     ranges = Ranges({})

@@ -12,7 +12,7 @@ from rich.table import Table
 from edgedistil.bundle.usage import usage_of
 from edgedistil.pipeline.answers import answers_of, line_of
 from edgedistil.pipeline.cache import Finished
-from edgedistil.pipeline.choosing import quantised_lines
+from edgedistil.pipeline.choosing import form_lines, quantised_lines
 from edgedistil.pipeline.estimate import Speeds, human_time
 from edgedistil.pipeline.plan import Plan
 from edgedistil.pipeline.run import Outcome
@@ -113,7 +113,11 @@ def _answers(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _quantised(outcome: Outcome) -> list[str]:
     published = outcome.published
-    return quantised_lines(published.bundle, published.measurements) if published else []
+    if not published:
+        return []
+    exported = outcome.finished.get("export")
+    forms = form_lines(exported.summary.get("forms", {})) if exported else []
+    return forms + quantised_lines(published.bundle, published.measurements)
 
 
 def _print_goal(console: Console, outcome: Outcome) -> None:

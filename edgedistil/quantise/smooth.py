@@ -25,7 +25,7 @@ from edgedistil.quantise.batches import unpadded_batches
 from edgedistil.quantise.fake import fake_activation, fake_weight
 from edgedistil.quantise.scaling import Model, absolute_maximum, scale_inputs
 
-ALPHAS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+ALPHAS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 LEAST_GAIN = 0.5
 _MOST_TOKENS = 1024
 

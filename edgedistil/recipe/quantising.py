@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from edgedistil.recipe.distilling import Distil, Losses
 from edgedistil.recipe.section import Section
+from edgedistil.recipe.shipping import SMOOTHED
 from edgedistil.recipe.training import FineTune
 
 Method = Literal["minmax", "percentile", "entropy"]
@@ -51,8 +52,10 @@ class Quantise(Section):
     format leaves the fewest layers in higher precision that keep it; one that cannot is not shipped."""
     ship_anyway: bool = False
     """Ship formats that miss `max_drop` too, in the form that comes nearest."""
-    smooth: bool = False
-    """SmoothQuant for static formats: outliers of activations move into the weights where that pays."""
+    smooth: Literal["auto", True, False] = "auto"
+    """SmoothQuant for int8 formats: outliers of activations move into the weights where that pays. `auto` makes each
+    file both ways and ships the one whose logits on the dev split are nearer to fp32's, unless `qat` or `backend` finds
+    ranges."""
     backend: Literal["own", "neural-compressor"] = "own"
     """Who finds the static formats' ranges: this package, or Intel Neural Compressor (with `max_drop` its autotune)."""
     qat: QuantisedTraining | None = None
@@ -67,9 +70,14 @@ class Quantise(Section):
         return self
 
     @property
+    def compares_smoothing(self) -> bool:
+        """Returns whether int8 files are made both ways, and the nearer to fp32 ships."""
+        return self.smooth == "auto" and self.qat is None and self.backend == "own"
+
+    @property
     def prepares(self) -> tuple[str, ...]:
-        """Returns what of it makes the static formats from another model or other ranges than the others."""
-        asked = {"smooth": self.smooth, "qat": self.qat is not None, "backend": self.backend != "own"}
+        """Returns what it asks for by name that makes some formats from another model or other ranges."""
+        asked = {"smooth": self.smooth is True, "qat": self.qat is not None, "backend": self.backend != "own"}
         return tuple(name for name, wanted in asked.items() if wanted)
 
     def fits(self, formats: Sequence[str]) -> None:
@@ -79,10 +87,16 @@ class Quantise(Section):
             ValueError: When something is asked of formats that are not made.
         """
         static = [name for name in formats if name.endswith("-static")]
-        if self.prepares and not static:
+        ranged = [name for name in self.prepares if name != "smooth"]
+        if ranged and not static:
             raise ValueError(
-                f"quantise.{self.prepares[0]} is asked for, whose ranges only static formats use, and none is made: "
+                f"quantise.{ranged[0]} is asked for, whose ranges only static formats use, and none is made: "
                 "add onnx-int8-static or tflite-int8-static to export.formats"
+            )
+        if self.smooth is True and not set(SMOOTHED).intersection(formats):
+            raise ValueError(
+                "quantise.smooth is asked for, which only int8 formats use, and none is made: add one such as "
+                "onnx-int8 or tflite-int8 to export.formats"
             )
         if self.max_drop is not None and not static and not any("int" in name for name in formats):
             raise ValueError(

@@ -27,6 +27,9 @@ ExportName = Literal[
 
 ALL_FORMATS: tuple[FormatName, ...] = ("onnx-fp32", "onnx-int8", "tflite-fp32", "tflite-int8")
 
+SMOOTHED: tuple[ExportName, ...] = ("onnx-int8", "onnx-int8-static", "tflite-int8", "tflite-int8-static")
+"""The formats that smoothing may help: activations in 8 bits, and weights that have bits enough to bear outliers."""
+
 
 class Export(Section):
     """What files are made."""

@@ -91,7 +91,7 @@ def test_a_text_longer_than_the_longest_signature_is_told(world, monkeypatch: py
 
 def test_labels_must_agree_though_logits_are_close(world, monkeypatch: pytest.MonkeyPatch):
     near = np.repeat(world.reference.mean(1, keepdims=True), 2, axis=1) + np.array([0.01, -0.01])
-    monkeypatch.setattr(parity_module, "_run", lambda *arguments: near)
+    monkeypatch.setattr(parity_module, "logits_of", lambda *arguments: near)
     assert check_parity(Path("x"), "onnx-int8", near + 0.001, world.evaluation).agreement == 1.0
     with pytest.raises(ParityError, match=r"agrees on 0\.0 % of labels \(at least 95\.0 %\)"):
         check_parity(Path("x"), "onnx-int8", near[:, ::-1], world.evaluation)
@@ -125,7 +125,7 @@ def test_of_many_tokens_a_few_may_be_farther_off(
     reference = np.tile([[5.0, 0.0]], (4000, 1))
     logits = reference.copy()
     logits[:count, 0] += apart
-    monkeypatch.setattr(parity_module, "_run", lambda *arguments: logits)
+    monkeypatch.setattr(parity_module, "logits_of", lambda *arguments: logits)
     if line is None:
         found = check_parity(Path("x"), name, reference, Tokens())  # type: ignore[arg-type]
         assert (found.max_abs, found.tolerance, found.agreement) == (apart, 2.0, 1.0)

@@ -21,6 +21,8 @@ from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.progress import SilentProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 
+AFTER = ("quantise", "export", "bench")
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,10 +53,11 @@ def test_stages_come_after_those_they_need(recipe: Path):
     [
         ("bench.seconds_per_file=1", {"bench"}),
         ("export.formats=[onnx-int8]", {"export", "bench"}),
-        ("prune.recover.epochs=2", {"recover", "export", "bench"}),
-        ("prune.parameters=0.5", {"prune", "recover", "export", "bench"}),
-        ("distil.epochs=3", {"distil", "prune", "recover", "reference-student", "export", "bench"}),
-        ("distil.dropout=0", {"distil", "prune", "recover", "reference-student", "export", "bench"}),
+        ("prune.recover.epochs=2", {"recover", *AFTER}),
+        ("prune.parameters=0.5", {"prune", "recover", *AFTER}),
+        ("distil.epochs=3", {"distil", "prune", "recover", "reference-student", *AFTER}),
+        ("distil.dropout=0", {"distil", "prune", "recover", "reference-student", *AFTER}),
+        ("quantise={smooth: auto}", set()),
         ("distil.dropout=null", set()),
         ("gate.margin=0.02", set()),
     ],
@@ -71,6 +74,7 @@ STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
     [
         ("{max_drop: 0.01}", {"export", "bench"}),
         ("{smooth: true}", {"quantise", "export", "bench"}),
+        ("{smooth: auto}", set()),
         ("{qat: {epochs: 0.5}}", {"quantise", "export", "bench"}),
         ("{activations: int8, ship_anyway: false}", {"export", "bench"}),
     ],
@@ -79,6 +83,12 @@ def test_quantising_redoes_nothing_before_it(recipe: Path, asked: str, redone: s
     before, after = keys(recipe, *STATIC), keys(recipe, *STATIC, f"quantise={asked}")
     assert {name for name in after if before.get(name) != after[name]} == redone
     assert keys(recipe, *STATIC, "quantise={max_drop: null}") == before
+
+
+def test_smoothing_has_a_stage_where_there_is_an_int8_file_to_smooth(recipe: Path):
+    assert "quantise" in keys(recipe)
+    assert "quantise" not in keys(recipe, "quantise={smooth: false}")
+    assert "quantise" not in keys(recipe, "export.formats=[onnx-fp32,onnx-int4,tflite-int16-static]")
 
 
 def test_a_backend_that_is_not_installed_is_said_before_any_work(recipe: Path, monkeypatch: pytest.MonkeyPatch):
@@ -224,7 +234,7 @@ def test_times_read_as_a_person_says_them(seconds: float, words: str):
 def test_a_student_may_start_as_another_checkpoint(recipe: Path, tmp_path: Path):
     write_teacher(tmp_path / "start", layers=3, hidden=32)
     start = f"student.start.model={tmp_path / 'start'}"
-    assert changed(recipe, start) == {"distil", "prune", "recover", "reference-student", "export", "bench"}
+    assert changed(recipe, start) == {"distil", "prune", "recover", "reference-student", *AFTER}
     write_teacher(tmp_path / "short", layers=1)
     with pytest.raises(UsageError, match="start has 1; choose 1 to 1"):
         keys(recipe, f"student.start.model={tmp_path / 'short'}", "student.layers=2")

@@ -59,6 +59,14 @@ from small_recipe import BASE, changed, line_of
             "recipe: quantise: 'qat' finds its ranges in training: leave out 'backend', or 'qat'",
         ),
         (
+            changed(quantise={"smooth": True}, export={"formats": ["onnx-fp32", "tflite-int16-static"]}),
+            "recipe: quantise.smooth is asked for, which only int8 formats use, and none is made: add one such as onnx",
+        ),
+        (
+            changed(quantise={"smooth": "maybe"}),
+            "recipe: quantise.smooth: input should be 'auto', True or False, not 'maybe'",
+        ),
+        (
             changed(quantise={"ship_anyway": True}),
             "recipe: quantise: 'ship_anyway' is about 'max_drop': name that too, such as 0.005",
         ),

@@ -1,4 +1,4 @@
-"""quantise: the final model made ready for fixed ranges, smoothed or trained with rounding, with its ranges."""
+"""quantise: the final model made ready for 8 bits, smoothed or trained with rounding, with such ranges as it has."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.prune import final_model_stage
 from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
+from edgedistil.recipe.quantising import Quantise
+from edgedistil.recipe.shipping import SMOOTHED
 
-VERSION = 1
+VERSION = 2
 _SECONDS = 15.0
 # Rounding after every layer, and the fp32 model beside it.
 _ROUNDING = 2.0
@@ -23,8 +25,9 @@ def quantise_stage(build: Build) -> Stage | None:
     Raises:
         UsageError: When the recipe names Neural Compressor, and it is not installed.
     """
-    recipe, asked = build.recipe, build.recipe.quantise
-    if asked is None or not asked.prepares:
+    recipe, asked = build.recipe, build.recipe.quantise or Quantise()
+    smoothed = asked.compares_smoothing and set(SMOOTHED).intersection(recipe.export.formats)
+    if not asked.prepares and not smoothed:
         return None
     others = asked.backend == "neural-compressor"
     if others:
