@@ -36,16 +36,18 @@ from edgedistil.pipeline.run import Outcome, run_plan
 from edgedistil.progress import TerminalProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 from edgedistil.recipe.quantising import Quantise
+from edgedistil.recipe.shipping import SMOOTHED
 
 RESULTS = Path(__file__).resolve().parent / "results" / "int8"
 FP32 = "ONNX fp32"
 STATIC = ("onnx-int8-static", "tflite-int8-static")
 VARIANTS = {
-    "minmax": ["quantise.calibration=minmax"],
-    "entropy": ["quantise.calibration=entropy"],
-    "smooth": ["quantise.smooth=true"],
-    "qat": ["quantise.qat={epochs: 0.5}"],
-    "neural-compressor": ["quantise.backend=neural-compressor"],
+    "plain": (SMOOTHED, ["quantise.smooth=false"]),
+    "smooth": (SMOOTHED, ["quantise.smooth=true"]),
+    "minmax": (STATIC, ["quantise.calibration=minmax"]),
+    "entropy": (STATIC, ["quantise.calibration=entropy"]),
+    "qat": (STATIC, ["quantise.qat={epochs: 0.5}"]),
+    "neural-compressor": (STATIC, ["quantise.backend=neural-compressor"]),
 }
 
 
@@ -72,9 +74,10 @@ class Comparison:
         return outcome, outcome.published.bundle
 
     def variant(self, name: str) -> list[File]:
-        """Returns the static files made in one of the other ways."""
-        _, bundle = self.exported(STATIC, f"name={self.name}-int8-{name}", *VARIANTS[name])
-        there = {key: bundle.path(key) for key in bundle.formats if key in STATIC}
+        """Returns the files made in one of the other ways."""
+        formats, keys = VARIANTS[name]
+        _, bundle = self.exported(formats, f"name={self.name}-int8-{name}", *keys)
+        there = {key: bundle.path(key) for key in bundle.formats if key in formats}
         return [replace(file, title=f"{file.title}, {name}") for file in own_files(there)]
 
 
@@ -113,7 +116,8 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     record |= _facts(
         comparison, ask.controlled, [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
     )
-    record |= {"left_out": outcome.finished["export"].summary.get("left_out", {}), "rows": list(rows.values())}
+    exported = outcome.finished["export"].summary
+    record |= {name: exported.get(name, {}) for name in ("left_out", "forms")} | {"rows": list(rows.values())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
@@ -122,10 +126,12 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
 def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut]) -> dict[str, Any]:
     """Returns a row a file by title: facts, scores by split, differences from the fp32 file on the same examples.
 
-    A row that is known stands if its file has not changed; rows of files that are not asked for stand as well.
+    A row that is known stands if its file has not changed; rows of files that are not asked for stand as well. A file
+    that is another's to the last byte has its scores.
     """
     rows = dict(known)
     todo = [file for file in files if rows.get(file.title, {}).get("sha256") != file.sha256]
+    first = {(file.sha256, file.runtime): file for file in reversed(todo)}
     for file in todo:
         rows[file.title] = {
             "title": file.title,
@@ -138,10 +144,12 @@ def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mappi
     for name, split in splits.items() if todo else ():
         fp32 = next(file for file in files if file.title == FP32)
         before = split.statistics(fp32.runtime, fp32.path)
-        for file in todo:
+        for file in first.values():
             made = before if file is fp32 else split.statistics(file.runtime, file.path)
             rows[file.title][name] = {**split.score(made), "against_fp32": split.difference(made, before)}
             print(f"{name}: {file.title} {rows[file.title][name]['accuracy'][0]:.4f}", flush=True)
+        for file in todo:
+            rows[file.title][name] = rows[first[file.sha256, file.runtime].title][name]
     return rows
 
 
@@ -177,6 +185,7 @@ def _facts(comparison: Comparison, controlled: bool, variants: list[str]) -> dic
         "command": f"python benchmarks/int8.py {comparison.recipe}{dense}{alone}{more}",
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
+        "flags": facts.flags,
         "versions": package_versions() | peer_versions(),
     }
 
