@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from held_out import HeldOut
+from provenance import machine
 
-from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import open_bundle
@@ -55,7 +55,7 @@ def collect(recipe: Path, name: str) -> Path:
     record = {
         "command": f"edgedistil run {recipe}",
         "date": dt.date.today().isoformat(),
-        "machine": _machine(),
+        "machine": machine(),
         "versions": published.bundle.manifest.packages,
         "shape": published.bundle.manifest.model.model_dump(),
         "stages": [
@@ -75,11 +75,6 @@ def _picture(measurements: list[Measurement]) -> str:
     for name, colour in _COLOURS.items():
         svg = svg.replace(f"var(--{name})", colour)
     return svg.replace("<svg", '<svg width="826" style="background: #ffffff"', 1)
-
-
-def _machine() -> str:
-    facts = local_facts()
-    return f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB"
 
 
 def _short(summary: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,6 @@ alone.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +16,15 @@ from devices_answers import compare_answers
 from devices_armhf import answer_in_32_bits
 from devices_drops import drop_links
 from devices_overhead import compare_loops
+from provenance import provenance, write_record
 
 from edgedistil.bench.archive import runner_archive
 from edgedistil.bench.cases import cases_of
-from edgedistil.bench.facts import local_facts
 from edgedistil.bench.instructions import Emulator, count_case
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.devices.emulated import BOARDS
 from edgedistil.devices.emulated.root import cache_folder, prepare_root
-from edgedistil.pipeline.bundling import package_versions
 from edgedistil.progress import TerminalProgress
 
 RESULTS = Path(__file__).resolve().parent / "results" / "devices"
@@ -80,18 +77,12 @@ PROOFS: dict[str, Callable[[Bundle], dict[str, Any]]] = {
 
 def write(name: str, bundle: Bundle, values: dict[str, Any]) -> Path:
     """Writes what a proof has shown, and how it was made; returns the file."""
-    facts = local_facts()
     record = {
         "command": f"python benchmarks/devices.py runs/{bundle.manifest.name}/bundle {name}",
-        "date": dt.date.today().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "versions": package_versions(),
+        **provenance(),
         **values,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_record(RESULTS / f"{name}.json", record)
 
 
 def main() -> None:

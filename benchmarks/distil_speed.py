@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
-import datetime as dt
-import json
 import statistics
 import sys
 import tempfile
@@ -23,11 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import transformers
 from accelerate.state import AcceleratorState
+from provenance import provenance, write_record
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from edgedistil.bench.facts import local_facts
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.data.tokens import load_tokeniser
 from edgedistil.distil.batches import collate
@@ -195,12 +192,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     measured = measure(options.shared, options.turns, options.rows, options.epochs)
-    facts = local_facts()
     record = {
         "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}",
-        "date": dt.date.today().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        **provenance(),
         "precision": {"edgedistil": choose_precision(), "trainer": "fp32"},
         "threads": torch.get_num_threads(),
         "layers": LAYERS,
@@ -209,9 +203,8 @@ def main() -> None:
         "epochs_a_cache": options.epochs,
         **measured,
     }
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"{record['ratio']['interval'][0]:.2f} times the plain loop ({options.results / 'speed.json'})")
+    path = write_record(options.results / "speed.json", record)
+    print(f"{measured['ratio']['interval'][0]:.2f} times the plain loop ({path})")
 
 
 if __name__ == "__main__":

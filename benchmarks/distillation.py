@@ -9,7 +9,6 @@ on the same examples.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import shlex
 import shutil
@@ -21,11 +20,10 @@ from typing import Any
 
 import numpy as np
 from held_out import HeldOut
+from provenance import provenance, write_record
 
-from edgedistil.bench.facts import local_facts
 from edgedistil.distil.score import answer_rows
 from edgedistil.models import load_model
-from edgedistil.pipeline.bundling import package_versions
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.run import Outcome, run_plan
 from edgedistil.progress import TerminalProgress
@@ -121,23 +119,18 @@ def _scores(summary: dict[str, Any]) -> dict[str, float]:
 
 def write(name: str, metric: str, rows: list[dict[str, Any]], command: str) -> Path:
     """Writes the rows, those of earlier calls kept unless made again; returns the file."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     before: dict[str, Any] = {"rows": [], "command": command}
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
     made = {(row["method"], row["seed"], tuple(row["overrides"])): row for row in [*before["rows"], *rows]}
-    facts = local_facts()
     record = {
         "command": " && ".join(dict.fromkeys([*before["command"].split(" && "), command])),
-        "date": dt.date.today().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "versions": package_versions(),
+        **provenance(),
         "metric": metric,
         "rows": list(made.values()),
     }
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_record(path, record)
 
 
 def fine_tuned(recipe: Path, folder: Path) -> list[str]:

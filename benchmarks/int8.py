@@ -11,7 +11,6 @@ changes, and nothing is kept of a student that was trained anew; `--scores-only`
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import importlib.metadata
 import json
 import sys
@@ -22,14 +21,13 @@ from typing import Any
 
 from held_out import HeldOut
 from int8_files import MADE, File, own_files, peer_files
+from provenance import provenance, write_record
 
 from edgedistil.bench.cases import Case
-from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement, speedup
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.read import Bundle
-from edgedistil.pipeline.bundling import package_versions
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.quantising import calibration_rows
 from edgedistil.pipeline.run import Outcome, run_plan
@@ -67,7 +65,8 @@ class Comparison:
 
     def exported(self, formats: tuple[str, ...], *more: str) -> tuple[Outcome, Bundle]:
         """Runs the recipe as far as its files; what was made before is reused."""
-        keys = [*self.keys, f"export.formats={json.dumps(formats)}", *more]
+        # Whole schemes are compared, whatever a recipe's target would leave in higher precision.
+        keys = [*self.keys, "quantise.max_drop=null", f"export.formats={json.dumps(formats)}", *more]
         plan = plan_recipe(load_recipe(self.recipe, keys), Workspace.of_recipe(self.recipe), until="export")
         outcome = run_plan(plan, TerminalProgress())
         assert outcome.published is not None  # noqa: S101 - a plan to export publishes
@@ -83,7 +82,8 @@ class Comparison:
 
 def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     """Makes what is missing, measures, and writes the result; returns its file."""
-    outcome, bundle = comparison.exported(MADE, f"name={comparison.name}-int8")
+    made = tuple(name for name in MADE if name not in ask.leave_out)
+    outcome, bundle = comparison.exported(made, f"name={comparison.name}-int8")
     build = outcome.plan.build
     data = outcome.finished.get("vocabulary", outcome.finished["data"]).folder
     splits = {name: HeldOut.open(data / name, build.recipe.task, bundle.manifest.labels) for name in ("dev", "test")}
@@ -113,14 +113,11 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         times = times_of(bench(files, length, ask.threads, ask.seconds))
         rows = {title: row | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
-    record |= _facts(
-        comparison, ask.controlled, [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
-    )
+    variants = [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
+    record |= {"command": _command(comparison, ask, variants), **provenance(peer_versions())}
     exported = outcome.finished["export"].summary
     record |= {name: exported.get(name, {}) for name in ("left_out", "forms")} | {"rows": list(rows.values())}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_record(path, record)
 
 
 def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut]) -> dict[str, Any]:
@@ -177,17 +174,12 @@ def times_of(measured: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _facts(comparison: Comparison, controlled: bool, variants: list[str]) -> dict[str, Any]:
-    facts = local_facts()
-    alone = "" if controlled else " --no-accuracy-control"
-    dense, more = " --dense" if comparison.keys else "", " ".join(["", "--variants", *variants] if variants else [])
-    return {
-        "command": f"python benchmarks/int8.py {comparison.recipe}{dense}{alone}{more}",
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "flags": facts.flags,
-        "versions": package_versions() | peer_versions(),
-    }
+def _command(comparison: Comparison, ask: argparse.Namespace, variants: list[str]) -> str:
+    words = ["python benchmarks/int8.py", str(comparison.recipe), *(["--dense"] if comparison.keys else [])]
+    words += [] if ask.controlled else ["--no-accuracy-control"]
+    for option, names in (("--leave-out", ask.leave_out), ("--variants", variants)):
+        words += [option, *names] if names else []
+    return " ".join(words)
 
 
 def peer_versions() -> dict[str, str]:
@@ -206,6 +198,9 @@ def main() -> None:
         dest="controlled",
         action="store_false",
         help="leave out NNCF's quantize_with_accuracy_control, which may take hours",
+    )
+    parser.add_argument(
+        "--leave-out", nargs="*", choices=MADE, default=[], help="formats whose scoring takes hours, such as int16's"
     )
     parser.add_argument("--scores-only", action="store_true")
     parser.add_argument("--times-only", action="store_true")

@@ -8,7 +8,6 @@ split, whose text the static files are calibrated on.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 import torch
 from int8 import FP32, RESULTS, bench, peer_versions, times_of
 from int8_files import MADE, OURS, UNTIMED, File, own_files, peer_files
+from provenance import provenance, write_record
 
-from edgedistil.bench.facts import local_facts
 from edgedistil.bench.measurement import Measurement, speedup
 from edgedistil.data.tokens import open_tokens
 from edgedistil.export.calibration import choose_rows
 from edgedistil.export.making import EXPORTERS, Calibrating, Job
 from edgedistil.models import EdgeBertConfig, EdgeBertForSequenceClassification
-from edgedistil.pipeline.bundling import package_versions
 from edgedistil.quiet import silence
 
 LENGTH = 128
@@ -89,20 +87,16 @@ def main() -> None:
         for one in files
     ]
     runtimes = ("openvino", "litert", "onnxruntime")
-    facts = local_facts()
     record = {
         "command": "python benchmarks/int8_speed.py TOKENISED",
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "versions": package_versions() | peer_versions(),
+        **provenance(peer_versions()),
         "shape": "6 x 768",
         "threads": ask.threads,
         "tokens": LENGTH,
         "best": {name: duel(files, measured, name) for name in runtimes},
         "rows": rows,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_record(RESULTS / "speed.json", record)
     print(json.dumps(record["best"], indent=1))
 
 

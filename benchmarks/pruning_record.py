@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
+from provenance import provenance, write_record
 from pruning_table import called
-
-from edgedistil.bench.facts import local_facts
-from edgedistil.pipeline.bundling import package_versions
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pruning"
 Key = tuple[str, str, str, str, float]
@@ -82,19 +79,8 @@ class Record:
         )
 
     def _write(self) -> None:
-        facts = {
-            "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-            "machine": _machine(),
-            "versions": package_versions(),
-        }
-        self._fields |= facts
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self._fields, indent=1) + "\n", encoding="utf-8")
-
-
-def _machine() -> str:
-    facts = local_facts()
-    return f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB"
+        self._fields |= provenance()
+        write_record(self.path, self._fields)
 
 
 def plot(record: Record) -> Path:

@@ -8,7 +8,6 @@ small, so that a million rows take minutes: what does not grow with the rows is 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import subprocess
@@ -21,11 +20,10 @@ from typing import Any
 
 import torch
 import yaml
+from provenance import provenance, write_record
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from edgedistil.bench.facts import local_facts
 from edgedistil.data.plain_text import read_texts
-from edgedistil.pipeline.bundling import package_versions
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scale"
 ROWS = (10_000, 1_000_000)
@@ -126,18 +124,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path, help="folder with models/bge-small-en-v1.5 and data/imdb_unlabelled")
     options = parser.parse_args()
+    for needed in ("models/bge-small-en-v1.5", "data/imdb_unlabelled/train_unsup.jsonl.gz"):
+        if not (options.shared / needed).exists():
+            parser.error(f"{options.shared}: there is no {needed} in it")
     runs = measure(options.shared)
-    facts = local_facts()
     record = {
         "command": f"python benchmarks/scale.py {options.shared}",
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "machine": f"{facts.cores} cores of {facts.cpu}, {facts.memory_mb / 1000:.0f} GB",
-        "versions": package_versions(),
+        **provenance(),
         "runs": runs,
         "ratio": max(runs[-1][kind] / runs[0][kind] for kind in ("training_mb", "peak_mb")),
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "memory.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_record(RESULTS / "memory.json", record)
     print(f"{record['ratio']:.2f} times the memory for {ROWS[-1] // ROWS[0]} times the rows")
 
 

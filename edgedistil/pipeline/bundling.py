@@ -45,12 +45,15 @@ _PACKAGES = (
 )
 
 
-def make_bundle(build: Build, source: Stage, name: str, formats: list[str], context: StageContext) -> dict[str, Any]:
+def make_bundle(
+    build: Build, source: Stage, ready: Stage | None, name: str, formats: list[str], context: StageContext
+) -> dict[str, Any]:
     """Exports a finished model and writes `bundle/` into the stage's folder.
 
     Args:
         build: The recipe.
-        source: The last stage before this one.
+        source: The stage that made the model.
+        ready: The stage that made it ready for 8 bits, if there was one.
         name: `export`, `reference-teacher` or `reference-student`.
         formats: Formats to make.
         context: The stage's folders.
@@ -80,8 +83,10 @@ def make_bundle(build: Build, source: Stage, name: str, formats: list[str], cont
     answers = context.inputs["data"] / "dev" / "answers.jsonl"
     if answers.is_file():
         shutil.copyfile(answers, work / "evaluation" / "dev.jsonl")
+    # A stage whose model no file was made from is none of theirs.
+    used = ready if ready and _made_from_ready(exported) else source
     write_bundle(
-        context.folder / "bundle", _files(work, left_out), _details(build, source, name, model, exported, context)
+        context.folder / "bundle", _files(work, left_out), _details(build, used, name, model, exported, context)
     )
     shutil.rmtree(work)
     held = [file for file in exported if not file.failure and file.parity]
@@ -107,6 +112,12 @@ def _export(
     return export_to_target(
         model, formats, lengths, dev, reference, work, target, context.progress, calibrating or Calibrating()
     )
+
+
+def _made_from_ready(exported: list[ExportedFile]) -> bool:
+    """Tells whether some file is of the ready model: all that could be are, unless they had the choice."""
+    forms = [file.form for file in exported if file.form]
+    return not forms or any(form.smooth for form in forms)
 
 
 def _write_weights(model: EdgeBertHeadModel, folder: Path, *, plain_only: bool) -> None:

@@ -64,7 +64,11 @@ def test_pruning_made_the_files_smaller_and_uneven_layers_legal(tiny_run):
 
 def test_the_bundle_tells_where_it_comes_from(tiny_run):
     manifest = open_bundle(tiny_run.bundle).manifest
-    assert [stage.name for stage in manifest.lineage] == ["data", "teacher", "targets", "distil", "prune", "recover"]
+    made = ["data", "teacher", "targets", "distil", "prune", "recover"]
+    exported = next(stage for stage in tiny_run.outcome["stages"] if stage["name"] == "export")["summary"]
+    smoothed = any(form["smooth"] for form in exported["forms"].values())
+    assert set(exported["forms"]) == {"onnx-int8", "tflite-int8"}
+    assert [stage.name for stage in manifest.lineage] == [*made, *(["quantise"] if smoothed else [])]
     assert manifest.dataset.counts == {"dev": 240, "test": 200, "train": 600}
     assert manifest.recipe["student"]["layers"] == 1
     assert {"torch", "onnxruntime", "transformers"} <= set(manifest.packages)

@@ -65,7 +65,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.pipeline.bundling import make_bundle
 
-        return make_bundle(build, ready or model, name, list(formats), context)
+        return make_bundle(build, model, ready, name, list(formats), context)
 
     return Stage(
         name=name,
