@@ -8,7 +8,7 @@ import tiny_bundle
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import EdgeDistilError
 from edgedistil.export.search.records import SearchLog, Trial
-from edgedistil.pipeline.choosing import quantised_lines
+from edgedistil.pipeline.choosing import form_lines, quantised_lines
 from edgedistil.pipeline.measuring import failure_lines
 from edgedistil.report.trials import TRIALS_NAME
 
@@ -63,6 +63,20 @@ def test_the_better_of_a_container_s_files_is_named_in_its_fastest_runtime(bundl
     assert quantised_lines(bundle, [])[0].startswith("quantise: ONNX static int8 with layer.0.ffn in higher precision")
     (bundle.folder / TRIALS_NAME).unlink()
     assert quantised_lines(bundle, made) == []
+
+
+def test_it_is_said_which_files_are_smoothed_and_by_what():
+    forms = {
+        "onnx-int8": {"plain": 0.0506, "smoothed": 0.0374, "smooth": True},
+        "tflite-int8-static": {"plain": 0.0352, "smoothed": 0.0375, "smooth": False},
+    }
+    assert form_lines(forms) == [
+        (
+            "quantise: logits' distance from fp32, smoothed against as it is: ONNX int8 smoothed (0.037 against 0.051); "
+            "TFLite static int8 as it is (0.037 against 0.035)"
+        )
+    ]
+    assert form_lines({}) == []
 
 
 def test_one_reason_is_said_once_for_all_files():

@@ -16,6 +16,7 @@ from edgedistil.pipeline.stages.quantise import quantise_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
 from edgedistil.recipe.schema import FormatName
+from edgedistil.recipe.shipping import SMOOTHED
 
 VERSION = 5
 _SECONDS_A_FORMAT = 12.0
@@ -61,6 +62,8 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
     recipe, shipped = build.recipe, name == "export"
     ready = quantise_stage(build) if shipped else None
     target = target_parameters(build) if shipped else {}
+    # Before the one that ships, a file that may be smoothed is made in both forms.
+    files = len(formats) + (2 * len(set(SMOOTHED).intersection(formats)) if ready else 0)
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.pipeline.bundling import make_bundle
@@ -88,5 +91,5 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
         },
         work=work,
         fingerprints={"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
-        effort=Effort(seconds=_SECONDS_A_FORMAT * len(formats) * (_SEARCHING if target else 1.0)),
+        effort=Effort(seconds=_SECONDS_A_FORMAT * files * (_SEARCHING if target else 1.0)),
     )
