@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from held_out import HeldOut
-from int8_files import MADE, File, own_files, peer_files
+from int8_files import MADE, File, own_files, peer_files, runnable
 from provenance import provenance, write_record
 
 from edgedistil.bench.cases import Case
@@ -87,17 +88,19 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     build = outcome.plan.build
     data = outcome.finished.get("vocabulary", outcome.finished["data"]).folder
     splits = {name: HeldOut.open(data / name, build.recipe.task, bundle.manifest.labels) for name in ("dev", "test")}
+    folder = build.workspace.run_folder(f"{comparison.name}-int8")
     files = own_files({name: bundle.path(name) for name in bundle.formats if name != "pytorch"})
     files += peer_files(
         bundle.path("onnx-fp32"),
         bundle.path("tflite-fp32"),
         bundle.folder / "config.json",
         calibration_rows(build, Quantise(), data),
-        build.workspace.run_folder(f"{comparison.name}-int8") / "peers",
+        folder / "peers",
         splits["dev"] if ask.controlled and splits["dev"].tokens.kind in ("class", "value") else None,
     )
     for name in ask.variants:
         files += comparison.variant(name)
+    files = runnable(files)
     path = RESULTS / f"{comparison.name}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
     fp32 = next(file for file in files if file.title == FP32)
@@ -107,7 +110,7 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         record = {"rows": []}
     rows = {row["title"]: row for row in record["rows"]}
     if not ask.times_only:
-        rows = scored(files, rows, splits)
+        rows = scored(files, rows, splits, folder / "scores")
     length = build.recipe.bench.sequence_length
     if not ask.scores_only:
         times = times_of(bench(files, length, ask.threads, ask.seconds))
@@ -120,15 +123,21 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     return write_record(path, record)
 
 
-def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut]) -> dict[str, Any]:
+def scored(
+    files: list[File], known: Mapping[str, dict[str, Any]], splits: Mapping[str, HeldOut], kept: Path
+) -> dict[str, Any]:
     """Returns a row a file by title: facts, scores by split, differences from the fp32 file on the same examples.
 
-    A row that is known stands if its file has not changed; rows of files that are not asked for stand as well. A file
-    that is another's to the last byte has its scores.
+    A row that is known stands if its file has not changed; rows of files that are not asked for stand as well.
+
+    Args:
+        files: The fp32 one among them.
+        known: Rows by title.
+        splits: By name.
+        kept: A folder for what each file has answered, from which a killed run goes on.
     """
     rows = dict(known)
     todo = [file for file in files if rows.get(file.title, {}).get("sha256") != file.sha256]
-    first = {(file.sha256, file.runtime): file for file in reversed(todo)}
     for file in todo:
         rows[file.title] = {
             "title": file.title,
@@ -139,15 +148,24 @@ def scored(files: list[File], known: Mapping[str, dict[str, Any]], splits: Mappi
             "sha256": file.sha256,
         }
     for name, split in splits.items() if todo else ():
-        fp32 = next(file for file in files if file.title == FP32)
-        before = split.statistics(fp32.runtime, fp32.path)
-        for file in first.values():
-            made = before if file is fp32 else split.statistics(file.runtime, file.path)
+        before = _statistics(next(file for file in files if file.title == FP32), name, split, kept)
+        for file in todo:
+            made = _statistics(file, name, split, kept)
             rows[file.title][name] = {**split.score(made), "against_fp32": split.difference(made, before)}
             print(f"{name}: {file.title} {rows[file.title][name]['accuracy'][0]:.4f}", flush=True)
-        for file in todo:
-            rows[file.title][name] = rows[first[file.sha256, file.runtime].title][name]
     return rows
+
+
+def _statistics(file: File, name: str, split: HeldOut, kept: Path) -> np.ndarray:
+    """Returns a file's statistics on a split, from an earlier call where the file is the same to the last byte."""
+    path = kept / f"{file.sha256[:24]}-{file.runtime}-{name}.npy"
+    if path.is_file():
+        found: np.ndarray = np.load(path)
+        return found
+    found = split.statistics(file.runtime, file.path)
+    kept.mkdir(parents=True, exist_ok=True)
+    np.save(path, found)
+    return found
 
 
 def bench(files: list[File], length: int, threads: int, seconds: float) -> dict[str, Measurement]:

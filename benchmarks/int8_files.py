@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from held_out import HeldOut
 from int8_peers import litert_plain, nncf_accuracy_control, nncf_quantise, optimum_dynamic
 
+from edgedistil.bench.runner import runtimes
+from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.hashing import hash_file
@@ -62,6 +64,18 @@ def own_files(paths: Mapping[str, Path]) -> list[File]:
         # Half precision on ONNX Runtime's CPU is computed in fp32 after conversions.
         if (name, runtime) != ("onnx-fp16", "onnxruntime")
     ]
+
+
+def runnable(files: Sequence[File]) -> list[File]:
+    """Returns those files whose runtime this machine has all that it takes for; says which runtimes are left out."""
+    refused = {}
+    for runtime, file in {file.runtime: file for file in reversed(files)}.items():
+        try:
+            runtimes.create(runtime, str(file.path), threads=1).close()
+        except RunnerError as error:
+            refused[runtime] = error
+            print(f"left out: {runtime}: {error}", flush=True)
+    return [file for file in files if file.runtime not in refused]
 
 
 def peer_files(

@@ -70,12 +70,8 @@ def test_it_is_said_which_files_are_smoothed_and_by_what():
         "onnx-int8": {"plain": 0.0506, "smoothed": 0.0374, "smooth": True},
         "tflite-int8-static": {"plain": 0.0352, "smoothed": 0.0375, "smooth": False},
     }
-    assert form_lines(forms) == [
-        (
-            "quantise: logits' distance from fp32, smoothed against as it is: ONNX int8 smoothed (0.037 against 0.051); "
-            "TFLite static int8 as it is (0.037 against 0.035)"
-        )
-    ]
+    told = "quantise: logits' distance from fp32, smoothed against as it is: ONNX int8 smoothed (0.037 against 0.051)"
+    assert form_lines(forms) == [f"{told}; TFLite static int8 as it is (0.037 against 0.035)"]
     assert form_lines({}) == []
 
 
