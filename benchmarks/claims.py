@@ -30,6 +30,7 @@ PAGES = (ROOT / "README.md", RESULTS / "README.md")
 INT8_STUDENTS = {
     "sst2": "SST-2",
     "emotion": "Emotion",
+    "emotion-dense": "Emotion, not pruned",
     "stsb": "STS-B",
     "toxic-spans": "Toxic spans",
     "toxic-spans-dense": "Toxic spans, not pruned",

@@ -13,6 +13,8 @@ from int8_shipped import RUNTIMES, shipped
 from edgedistil.bundle.formats import RUNTIME_TITLES
 from edgedistil.report.table import number
 
+_ON_OLDER = " †"
+
 
 def int8_table(path: Path) -> str:
     """Returns a result of `int8.py` as a Markdown table, a runtime's files together, its fastest first.
@@ -70,9 +72,18 @@ def shipped_table(folder: Path, names: Mapping[str, str]) -> str:
     for name, title in names.items():
         record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         for runtime in RUNTIMES:
-            cells = [title, RUNTIME_TITLES[runtime]]
+            cells = [f"{title}{_ON_OLDER if _without_vnni(record) else ''}", RUNTIME_TITLES[runtime]]
             for ours in (True, False):
                 row = shipped(record, runtime, ours=ours)
                 cells += [_name(row), _against(row), _speed(row)] if row else ["", "", ""]
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "test splits; the file of each runtime that dev prefers; intervals are 95 %"])
+    told = (
+        f"test splits; the file of each runtime that dev prefers; intervals are 95 %;{_ON_OLDER}: an x86 without VNNI"
+    )
+    return "\n".join([*lines, "", told])
+
+
+def _without_vnni(record: dict[str, Any]) -> bool:
+    """Tells whether a result says that it was made on an x86 whose 8-bit products need weights of 7 bits."""
+    flags = record.get("flags", [])
+    return "avx2" in flags and not any("vnni" in flag or "amx_int8" in flag for flag in flags)

@@ -15,6 +15,7 @@ def shipped(name: str, title: str, student: str = "the pruned student") -> Promi
 INT8 = [
     shipped("sst2", "SST-2"),
     shipped("emotion", "Emotion"),
+    shipped("emotion-dense", "Emotion", "the student before pruning"),
     shipped("toxic-spans", "Toxic spans"),
     shipped("toxic-spans-dense", "Toxic spans", "the student before pruning"),
     Promise(

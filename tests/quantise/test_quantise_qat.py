@@ -43,7 +43,7 @@ def taught(tmp_path_factory):
     untrained = tiny.write_teacher(root / "untrained", layers=1, hidden=64)
     data = TrainingSet(write_tokens(untrained, root / "train", 320, 1), write_tokens(untrained, root / "dev", 120, 2))
     model = open_teacher(untrained, LABELS, fine_tuned=False, seed=0)
-    settings = FineTune(epochs=4, learning_rate=3e-3, batch_size=32)
+    settings = FineTune(epochs=8, learning_rate=3e-3, batch_size=32)
     train(model, data, Objective({"hard_labels": 1.0}), settings, root / "run", seed=0, precision="no")
     return model, data
 
