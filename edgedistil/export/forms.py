@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ class Form:
     def smooth(self) -> bool:
         """Returns whether the smoothed file is the nearer, by enough."""
         return self.smoothed < (1.0 - LEAST_GAIN) * self.plain
+
+    def as_json(self) -> dict[str, float | bool | None]:
+        """Returns it as a JSON-able value, in which a file that cannot be run has no distance."""
+        distances = {"plain": self.plain, "smoothed": self.smoothed}
+        return {name: one if isfinite(one) else None for name, one in distances.items()} | {"smooth": self.smooth}
 
 
 def settle_forms(

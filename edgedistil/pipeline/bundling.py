@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def make_bundle(
     return {
         "parity": {file.format: file.parity.model_dump() for file in held if file.parity},
         "left_out": left_out,
-        "forms": {file.format: {**asdict(file.form), "smooth": file.form.smooth} for file in exported if file.form},
+        "forms": {file.format: file.form.as_json() for file in exported if file.form},
         "parameters": model.num_parameters(),
     }
 

@@ -37,7 +37,7 @@ def quantised_lines(bundle: Bundle, measurements: Sequence[Measurement]) -> list
     return [*lines, *_missing(bundle, log)]
 
 
-def form_lines(forms: Mapping[str, Mapping[str, float]]) -> list[str]:
+def form_lines(forms: Mapping[str, Mapping[str, float | None]]) -> list[str]:
     """Returns a line that says which files are smoothed, and how near either form is; none where there was no choice.
 
     Args:
@@ -45,10 +45,14 @@ def form_lines(forms: Mapping[str, Mapping[str, float]]) -> list[str]:
     """
     told = [
         f"{FORMATS[name].title} {'smoothed' if form['smooth'] else 'as it is'} "
-        f"({form['smoothed']:.2g} against {form['plain']:.2g})"
+        f"({_distance(form['smoothed'])} against {_distance(form['plain'])})"
         for name, form in forms.items()
     ]
     return [f"quantise: logits' distance from fp32, smoothed against as it is: {'; '.join(told)}"] if told else []
+
+
+def _distance(value: float | None) -> str:
+    return "does not run" if value is None else f"{value:.2g}"
 
 
 def _missing(bundle: Bundle, log: SearchLog) -> list[str]:

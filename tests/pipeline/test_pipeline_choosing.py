@@ -7,6 +7,7 @@ import tiny_bundle
 
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import EdgeDistilError
+from edgedistil.export.forms import Form
 from edgedistil.export.search.records import SearchLog, Trial
 from edgedistil.pipeline.choosing import form_lines, quantised_lines
 from edgedistil.pipeline.measuring import failure_lines
@@ -73,6 +74,7 @@ def test_it_is_said_which_files_are_smoothed_and_by_what():
     told = "quantise: logits' distance from fp32, smoothed against as it is: ONNX int8 smoothed (0.037 against 0.051)"
     assert form_lines(forms) == [f"{told}; TFLite static int8 as it is (0.037 against 0.035)"]
     assert form_lines({}) == []
+    assert form_lines({"onnx-int8": Form(float("inf"), 0.5).as_json()})[0].endswith("(0.5 against does not run)")
 
 
 def test_one_reason_is_said_once_for_all_files():
