@@ -66,7 +66,7 @@ def target_parameters(build: Build) -> dict[str, Any]:
 
 
 def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating | None:
-    """Returns how a stage's static files are made; None where there are none.
+    """Returns how a stage's static files are made, and its ready model; None where there are neither.
 
     Args:
         build: The recipe.
