@@ -23,9 +23,13 @@ from onnx import NodeProto
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.errors import require
 from edgedistil.export.calibration import calibrate, check_rows
+from edgedistil.export.onnx_keys import split_key_transposes
 from edgedistil.export.onnx_layers import nodes_to_keep
 from edgedistil.export.qdq import QdqGraph, Range, activation_step, linear_nodes, open_graph, transposed, weight_step
 from edgedistil.export.quantise_onnx import needs_reduced_range
+
+# Of how this writes files, for the key of the stage that keeps them.
+VERSION = 2
 
 _MOVES = ("Transpose", "Reshape")
 
@@ -107,6 +111,7 @@ def quantise_onnx_static(
         if node.name not in kept:
             graph.quantise_table(node, weight_step(graph.values(node.input[0]), 0))
     made = graph.finish()
+    split_key_transposes(made)
     target.unlink(missing_ok=True)
     onnx.save(made, str(target))
     onnx.checker.check_model(str(target))
