@@ -1,9 +1,9 @@
 """Keys transposed in two steps, of which a runtime takes the last into the product of query and key.
 
 A traced graph moves the key's axes at once, [batch, length, heads, size] to [batch, heads, size, length]. OpenVINO then
-copies 8-bit keys one number at a time before its fused attention; that the rows of a product are to be read as columns
-it takes in. The static file of 6 x 768 became 5 % faster at 128 tokens on a processor with AMX, in ONNX Runtime 2 %.
-In fp32, ONNX Runtime's own optimiser leaves nothing to gain.
+moves 8-bit keys in a node of its own before its fused attention, slowly; that the rows of a product are to be read as
+columns it takes in. The static file of 6 x 768 became 5 % faster at 128 tokens on a processor with AMX, in ONNX
+Runtime 2 %. In fp32 nothing was gained in ONNX Runtime.
 """
 
 from __future__ import annotations
