@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from held_out import HeldOut
 from int8_peers import litert_plain, nncf_accuracy_control, nncf_quantise, optimum_dynamic
@@ -52,6 +53,17 @@ class File:
     def sha256(self) -> str:
         """Returns what tells it from another of its name; of OpenVINO's IR, the weights'."""
         return hash_file(self.path.with_suffix(".bin") if self.path.suffix == ".xml" else self.path)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Returns what a result's row says of it, measurements aside."""
+        return {
+            "title": self.title,
+            "by": self.by,
+            "scheme": self.scheme,
+            "runtime": self.runtime,
+            "bytes": self.bytes,
+        }
 
 
 def own_files(paths: Mapping[str, Path]) -> list[File]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from int8 import FP32, RESULTS, bench, peer_versions, times_of
 from int8_files import MADE, OURS, UNTIMED, File, own_files, peer_files
+from int8_shipped import RUNTIMES
 from provenance import provenance, write_record
 
 from edgedistil.bench.measurement import Measurement, speedup
@@ -43,10 +45,9 @@ def make(folder: Path, rows: Any) -> dict[str, Path]:
     job = Job(model, [LENGTH], folder, Calibrating(rows, folder=folder))
     formats = [name for name in MADE if name not in UNTIMED]
     for name in formats:
-        if not job.place(name).is_file():
-            print(f"making {name}", flush=True)
-            with silence():
-                EXPORTERS[name](job)
+        print(f"making {name}", flush=True)
+        with silence():
+            EXPORTERS[name](job)
     (folder / "config.json").write_text(json.dumps({"model_type": "distilbert", "n_layers": LAYERS}), encoding="utf-8")
     return {name: job.place(name) for name in formats}
 
@@ -86,11 +87,7 @@ def duel(files: list[File], sessions: Sequence[Session], runtime: str) -> dict[s
 def row_of(file: File, times: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Returns a file's facts, and its times of every session in one."""
     return {
-        "title": file.title,
-        "by": file.by,
-        "scheme": file.scheme,
-        "runtime": file.runtime,
-        "bytes": file.bytes,
+        **file.facts,
         "p50_ms": spread(one["p50_ms"][0] for one in times),
         "speed": spread(one["speed"][0] for one in times),
         "peak_mb": max(one["peak_mb"] for one in times),
@@ -99,23 +96,25 @@ def row_of(file: File, times: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Makes what is missing, measures, and writes the result."""
+    """Makes the files, measures, and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", type=Path, help="a data stage's train folder")
-    parser.add_argument("--folder", type=Path, default=Path("runs/int8-speed"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0, help="most timed seconds a file and session")
     parser.add_argument("--sessions", type=int, default=3)
     ask = parser.parse_args()
     text = choose_rows(open_tokens(ask.text), 300, 0)
-    paths = make(ask.folder, text)
-    files = own_files(paths)
-    peers = (paths["onnx-fp32"], paths["tflite-fp32"], ask.folder / "config.json", text, ask.folder / "peers")
-    files += peer_files(*peers, dev=None)
-    sessions = [bench(files, LENGTH, ask.threads, ask.seconds) for _ in range(ask.sessions)]
-    times = [times_of(session) for session in sessions]
-    rows = [row_of(one, [each[one.title] for each in times]) for one in files]
-    runtimes = ("openvino", "litert", "onnxruntime")
+    # Made anew each time: files of an earlier call may be of other code.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = make(folder, text)
+        files = own_files(paths)
+        peers = (paths["onnx-fp32"], paths["tflite-fp32"], folder / "config.json", text, folder / "peers")
+        files += peer_files(*peers, dev=None)
+        sessions = [bench(files, LENGTH, ask.threads, ask.seconds) for _ in range(ask.sessions)]
+        times = [times_of(session) for session in sessions]
+        rows = [row_of(one, [each[one.title] for each in times]) for one in files]
+        best = {name: duel(files, sessions, name) for name in RUNTIMES}
     record = {
         "command": "python benchmarks/int8_speed.py TOKENISED",
         **provenance(peer_versions()),
@@ -123,7 +122,7 @@ def main() -> None:
         "threads": ask.threads,
         "tokens": LENGTH,
         "sessions": ask.sessions,
-        "best": {name: duel(files, sessions, name) for name in runtimes},
+        "best": best,
         "rows": rows,
     }
     write_record(RESULTS / "speed.json", record)
