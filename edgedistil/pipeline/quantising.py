@@ -59,10 +59,12 @@ def static_parameters(build: Build, formats: Sequence[str]) -> dict[str, Any]:
 
 def target_parameters(build: Build) -> dict[str, Any]:
     """Returns what shipped files depend on where they are to lose at most so much, for their stage's key."""
+    from edgedistil.export.search.engine import VERSION
+
     asked = build.recipe.quantise
     if asked is None or asked.max_drop is None:
         return {}
-    return {"target": {name: getattr(asked, name) for name in _TARGET}}
+    return {"target": {**{name: getattr(asked, name) for name in _TARGET}, "search": VERSION}}
 
 
 def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating | None:

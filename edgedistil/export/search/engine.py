@@ -7,7 +7,9 @@ longer to make. Of SST-2's 6 x 384 student in int4, to lose nothing on dev, it l
 
 Then the shortest beginning of the ranking that holds is found by bisection, which takes as many trials as the layers'
 number has binary digits. Where more layers do not always score better, as on few examples, a shorter one may hold too;
-what is returned was measured and holds in any case.
+what is returned was measured and holds in any case. No beginning is so long that the file saves next to nothing: where
+none holds that is shorter, the layers are ranked anew by how far they move the logits for each byte that they save,
+which leaves the large ones, such as the embeddings, quantised.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from pathlib import Path
 
 from edgedistil.errors import EdgeDistilError
 from edgedistil.export.search.measuring import Bench
-from edgedistil.export.search.records import SearchLog, Trial
+from edgedistil.export.search.records import Purpose, SearchLog, Trial
 from edgedistil.export.search.scheme import Scheme
+from edgedistil.export.search.sizes import Sizes
 from edgedistil.progress import Progress, SilentProgress
+
+VERSION = 2
+"""Goes up whenever a search of the same files may end elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,6 @@ def search(
     folder: Path,
     *,
     every: bool = False,
-    most_kept: int | None = None,
     progress: Progress | None = None,
 ) -> Search:
     """Finds quantised files that lose at most so much.
@@ -90,7 +95,6 @@ def search(
             point of accuracy.
         folder: An existing folder, for the files.
         every: Find one file of every scheme that can hold, for `choose`, instead of stopping at the first.
-        most_kept: Most layers to leave in higher precision; None leaves at least one quantised.
         progress: Where the bar is shown.
 
     Returns:
@@ -104,7 +108,7 @@ def search(
     with (progress or SilentProgress()).bar("searching", total) as bar:
         bench = Bench(folder, max_drop, bar)
         for scheme in sorted(schemes, key=lambda one: one.cost):
-            found = _search_scheme(bench, scheme, most_kept)
+            found = _search_scheme(bench, scheme)
             if found is not None:
                 winners.append(Winner(found, bench.place(scheme)))
                 if not every:
@@ -118,26 +122,28 @@ def _trials_of(scheme: Scheme) -> int:
     return 1 + len(scheme.layers) + len(scheme.layers).bit_length()
 
 
-def _search_scheme(bench: Bench, scheme: Scheme, most_kept: int | None) -> Trial | None:
+def _search_scheme(bench: Bench, scheme: Scheme) -> Trial | None:
     whole = bench.try_score(scheme, (), "whole")
-    most = max(len(scheme.layers) - 1, 0) if most_kept is None else min(most_kept, len(scheme.layers))
-    if whole.holds or not most:
+    if whole.holds or len(scheme.layers) < 2:
         return whole if whole.holds else None
-    return _fewest(bench, scheme, rank(bench, scheme)[:most])
+    alone = [bench.try_distance(scheme, layer) for layer in scheme.layers]
+    distances = {str(trial.alone): trial.distance or 0.0 for trial in alone}
+    sizes = Sizes.of(scheme.source.stat().st_size, whole, alone)
+    ranking = sorted(distances, key=lambda layer: -distances[layer])
+    most = sizes.most(ranking)
+    found = _fewest(bench, scheme, ranking[:most], "fewest")
+    if found is not None or most == len(ranking) - 1:
+        return found
+    ranking = sizes.by_the_byte(distances)
+    return _fewest(bench, scheme, ranking[: sizes.most(ranking)], "lightest")
 
 
-def rank(bench: Bench, scheme: Scheme) -> list[str]:
-    """Returns a scheme's layers, that one first which alone moves the logits furthest."""
-    distances = {layer: bench.try_distance(scheme, layer).distance or 0.0 for layer in scheme.layers}
-    return sorted(scheme.layers, key=lambda layer: -distances[layer])
-
-
-def _fewest(bench: Bench, scheme: Scheme, ranking: Sequence[str]) -> Trial | None:
+def _fewest(bench: Bench, scheme: Scheme, ranking: Sequence[str], purpose: Purpose) -> Trial | None:
     """Returns the trial of the shortest beginning of a ranking that holds, or None; its file stays."""
     fails, holds, found = 0, len(ranking) + 1, None
     while holds - fails > 1:
         middle = (fails + holds) // 2
-        trial = bench.try_score(scheme, ranking[:middle], "fewest")
+        trial = bench.try_score(scheme, ranking[:middle], purpose)
         if trial.holds:
             holds, found = middle, trial
         else:

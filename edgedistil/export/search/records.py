@@ -6,7 +6,7 @@ from typing import Literal
 
 from edgedistil.bundle.records import Record
 
-Purpose = Literal["whole", "sensitivity", "fewest"]
+Purpose = Literal["whole", "sensitivity", "fewest", "lightest"]
 
 
 class Trial(Record):
@@ -15,9 +15,10 @@ class Trial(Record):
     scheme: str
     """Its name, such as `static_wi8_ai8`."""
     purpose: Purpose
-    """The scheme on every layer; on one layer alone, to rank it; or on all but a beginning of the ranking."""
+    """The scheme on every layer; on one layer alone, to rank it; or on all but a beginning of the ranking, by how much
+    a layer alone moves the logits (`fewest`) or by that for each byte it saves (`lightest`)."""
     kept: tuple[str, ...] = ()
-    """Layers left in higher precision, the most sensitive first; of a sensitivity trial see `alone`."""
+    """Layers left in higher precision, in the ranking's order; of a sensitivity trial see `alone`."""
     alone: str | None = None
     """The one layer that a sensitivity trial quantised."""
     score: float | None = None
