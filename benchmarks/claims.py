@@ -29,11 +29,15 @@ CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
 INT8_STUDENTS = {
     "sst2": "SST-2",
+    "sst2-dense": "SST-2, not pruned",
     "emotion": "Emotion",
     "emotion-dense": "Emotion, not pruned",
     "stsb": "STS-B",
+    "stsb-dense": "STS-B, not pruned",
     "toxic-spans": "Toxic spans",
     "toxic-spans-dense": "Toxic spans, not pruned",
+    "xquad": "XQuAD",
+    "xquad-dense": "XQuAD, not pruned",
 }
 
 
