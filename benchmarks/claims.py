@@ -29,7 +29,6 @@ CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
 INT8_STUDENTS = {
     "sst2": "SST-2",
-    "sst2-dense": "SST-2, not pruned",
     "emotion": "Emotion",
     "emotion-dense": "Emotion, not pruned",
     "stsb": "STS-B",
