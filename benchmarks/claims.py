@@ -29,6 +29,7 @@ CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
 INT8_STUDENTS = {
     "sst2": "SST-2",
+    "sst2-dense": "SST-2, not pruned",
     "emotion": "Emotion",
     "emotion-dense": "Emotion, not pruned",
     "stsb": "STS-B",

@@ -14,6 +14,7 @@ def shipped(name: str, title: str, student: str = "the pruned student") -> Promi
 
 INT8 = [
     shipped("sst2", "SST-2"),
+    shipped("sst2-dense", "SST-2", "the student before pruning"),
     shipped("emotion", "Emotion"),
     shipped("emotion-dense", "Emotion", "the student before pruning"),
     shipped("toxic-spans", "Toxic spans"),
