@@ -34,6 +34,7 @@ class Made:
     ) -> None:
         self.losses, self.table = losses, table
         self.sizes = sizes or dict.fromkeys(losses, 4000)
+        self.source_bytes = 0
 
     def build(self, path: Path, kept) -> None:
         quantised = [layer for layer in self.losses if layer not in kept]
@@ -58,11 +59,15 @@ class Made:
     def scheme(self, folder: Path, name: str = "made", cost: float = 0.0) -> Scheme:
         source = folder / f"{name}.fp32"
         self.build(source, list(self.losses))
+        source.write_text(source.read_text().ljust(self.source_bytes))
         return Scheme(name, source, self.build, list(self.losses), self, cost)
 
 
 def found(losses: list[int], allowed: int, table: dict[int, int] | None = None) -> Trial | NothingHoldsError:
-    return outcome(Made({f"layer.{number}": loss for number, loss in enumerate(losses)}, table), allowed)
+    made = Made({f"layer.{number}": loss for number, loss in enumerate(losses)}, table)
+    # What a layer is left in has half the bytes of fp32, as int8 beside int4: any number of them may be left.
+    made.source_bytes = 2 * sum(made.sizes.values())
+    return outcome(made, allowed)
 
 
 def outcome(made: Made, allowed: int) -> Trial | NothingHoldsError:
@@ -79,8 +84,7 @@ def fewest(losses: list[int], allowed: int) -> int | None:
     return next((k for k in range(len(left)) if sum(left[: len(left) - k]) <= allowed), None)
 
 
-# Of up to seven layers alike, the last alone saves a tenth of the bytes.
-LOSSES = st.lists(st.integers(0, 40), min_size=1, max_size=7)
+LOSSES = st.lists(st.integers(0, 40), min_size=1, max_size=14)
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,7 +185,7 @@ def test_a_target_that_only_the_unquantised_file_reaches_is_not_reached_by_it_un
     scheme = Made({"embeddings": 9, "head": 0}, sizes=sizes).scheme(tmp_path)
     with pytest.raises(NothingHoldsError) as caught:
         search([scheme], 0.005, tmp_path)
-    assert caught.value.nearest.kept in ((), ("head",))
+    assert caught.value.nearest.kept == ()
     assert caught.value.line().endswith("allow 0.009, ask for another scheme, or ship fp32")
 
 
