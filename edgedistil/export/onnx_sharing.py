@@ -38,7 +38,7 @@ def share_multiplications(model: ModelProto) -> int:
     for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = instead.get(name, name)
-    _drop_unread(graph)
+    drop_unread(graph)
     return len(instead)
 
 
@@ -47,10 +47,13 @@ def _drop(graph: onnx.GraphProto, nodes: list[NodeProto]) -> None:
         graph.node.remove(node)
 
 
-def _drop_unread(graph: onnx.GraphProto) -> None:
-    """Removes constants, and their `Identity`, that no node reads any more."""
-    read = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
-    _drop(graph, [node for node in graph.node if node.op_type == "Identity" and node.output[0] not in read])
-    read = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Removes, in place, the nodes and constants whose results nothing reads any more."""
+    while True:
+        read = {name for node in graph.node for name in node.input} | {entry.name for entry in graph.output}
+        unread = [node for node in graph.node if not read.intersection(node.output)]
+        if not unread:
+            break
+        _drop(graph, unread)
     for held in [one for one in graph.initializer if one.name not in read]:
         graph.initializer.remove(held)

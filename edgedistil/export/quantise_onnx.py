@@ -21,6 +21,10 @@ from pathlib import Path
 
 from edgedistil.errors import EdgeDistilError, require
 from edgedistil.export.onnx_layers import nodes_to_keep
+from edgedistil.export.onnx_residuals import sum_residuals
+
+# Of how this writes files, for the key of the stage that keeps them.
+VERSION = 2
 
 _OPERATORS = ["MatMul", "Gather"]
 _SAFE_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
@@ -41,6 +45,7 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
         EdgeDistilError: When the quantiser fails.
     """
     require("optimum", "host")
+    import onnx
     from onnxruntime.quantization import QuantFormat, QuantizationMode, QuantType
     from optimum.onnxruntime import ORTQuantizer
     from optimum.onnxruntime.configuration import QuantizationConfig
@@ -64,8 +69,10 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
             quantizer.quantize(quantization_config=settings, save_dir=scratch, file_suffix="quantized")
         except Exception as error:
             raise EdgeDistilError(f"cannot quantise it ({error})", where=str(source)) from error
-        (made,) = Path(scratch).glob("*.onnx")
-        made.replace(target)
+        (path,) = Path(scratch).glob("*.onnx")
+        made = onnx.load(str(path))
+    sum_residuals(made)
+    onnx.save(made, str(target))
 
 
 def needs_reduced_range() -> bool:

@@ -25,11 +25,12 @@ from edgedistil.errors import require
 from edgedistil.export.calibration import calibrate, check_rows
 from edgedistil.export.onnx_keys import split_key_transposes
 from edgedistil.export.onnx_layers import nodes_to_keep
+from edgedistil.export.onnx_shapes import fix_shapes
 from edgedistil.export.qdq import QdqGraph, Range, activation_step, linear_nodes, open_graph, transposed, weight_step
 from edgedistil.export.quantise_onnx import needs_reduced_range
 
 # Of how this writes files, for the key of the stage that keeps them.
-VERSION = 2
+VERSION = 3
 
 _MOVES = ("Transpose", "Reshape")
 
@@ -94,6 +95,7 @@ def quantise_onnx_static(
     """
     require("onnx", "host")
     graph = open_graph(source)
+    fix_shapes(graph.model)
     kept = nodes_to_keep(source, keep) if keep else []
     places = _places(graph)
     found = ranges

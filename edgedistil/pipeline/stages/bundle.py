@@ -57,6 +57,7 @@ def reference_formats(build: Build, which: str) -> list[FormatName]:
 
 def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
     from edgedistil.export.onnx_int4 import VERSION as INT4_VERSION
+    from edgedistil.export.quantise_onnx import VERSION as DYNAMIC_VERSION
     from edgedistil.export.quantise_onnx import needs_reduced_range
     from edgedistil.export.quantise_onnx_static import VERSION as STATIC_VERSION
 
@@ -82,6 +83,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "licences": [recipe.examples.licence, recipe.teacher.licence],
             "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
             **({"onnx_int4": INT4_VERSION} if "onnx-int4" in formats else {}),
+            **({"onnx_dynamic": DYNAMIC_VERSION} if "onnx-int8" in formats else {}),
             **({"onnx_static": STATIC_VERSION} if "onnx-int8-static" in formats else {}),
             **static_parameters(build, formats),
             **target,

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from edgedistil.bench.runner import runtimes
+from edgedistil.export.onnx_residuals import sum_residuals
+from edgedistil.export.quantise_onnx import quantise_onnx
+
+
+def fused(path: Path, scratch: Path) -> int:
+    """Returns how many residuals ONNX Runtime joins with their LayerNorm."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(scratch)
+    onnxruntime.InferenceSession(str(path), options)
+    return sum(node.op_type == "SkipLayerNormalization" for node in onnx.load(str(scratch)).graph.node)
+
+
+def test_no_residual_of_a_dynamic_file_is_joined_with_its_norm(world, tmp_path: Path, monkeypatch):
+    quantise_onnx(world.files["onnx-fp32"], tmp_path / "sums.onnx")
+    monkeypatch.setattr("edgedistil.export.quantise_onnx.sum_residuals", lambda model: 0)
+    quantise_onnx(world.files["onnx-fp32"], tmp_path / "adds.onnx")
+    assert fused(tmp_path / "adds.onnx", tmp_path / "run.onnx") > 0
+    assert fused(tmp_path / "sums.onnx", tmp_path / "run.onnx") == 0
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_answers_stay_the_same(world, tmp_path: Path, runtime: str):
+    pytest.importorskip(runtime)
+    model = onnx.load(str(world.files["onnx-fp32"]))
+    norms = sum(node.op_type == "LayerNormalization" for node in model.graph.node)
+    assert sum_residuals(model) == norms > 0
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    onnx.checker.check_model(str(tmp_path / "model.onnx"), full_check=True)
+    batch = world.evaluation.batch([0, 1, 2], 16)
+    paths = world.files["onnx-fp32"], tmp_path / "model.onnx"
+    one, two = (runtimes.create(runtime, str(path), 1).run(*batch) for path in paths)
+    np.testing.assert_allclose(one, two, atol=1e-5)
