@@ -23,7 +23,7 @@ def int8_table(path: Path) -> str:
         path: The result; its files must have been scored and timed.
     """
     record = json.loads(path.read_text(encoding="utf-8"))
-    rows = [row for row in record["rows"] if "speed" in row]
+    rows = _different([row for row in record["rows"] if "speed" in row])
     fp32 = next(row for row in rows if row["title"] == "ONNX fp32")
     lines = [
         "| runtime | file | test accuracy % | against fp32, points | speed | size % |",
@@ -42,9 +42,23 @@ def _cells(row: dict[str, Any], fp32: dict[str, Any]) -> str:
     return " | ".join([_name(row), f"{100 * row['test']['accuracy'][0]:.1f}", against, _speed(row), share])
 
 
+def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the rows without those of a variant that is the very file which ships."""
+    usual = {(row["sha256"], row["runtime"]) for row in rows if row["by"] == OURS and not _variant(row)}
+    return [row for row in rows if not _variant(row) or (row["sha256"], row["runtime"]) not in usual]
+
+
 def _name(row: dict[str, Any]) -> str:
     scheme: str = row["scheme"]
-    return scheme if row["by"] == OURS else f"{scheme} by {row['title'].split(' in OpenVINO')[0]}"
+    if row["by"] != OURS:
+        return f"{scheme} by {row['title'].split(' in OpenVINO')[0]}"
+    return ", ".join(filter(None, (scheme, _variant(row))))
+
+
+def _variant(row: dict[str, Any]) -> str:
+    """Returns in which other way a file was made; nothing of one that ships."""
+    variant: str = row["title"].partition(", ")[2]
+    return variant
 
 
 def _against(row: dict[str, Any]) -> str:
