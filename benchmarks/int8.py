@@ -4,8 +4,9 @@ The recipe's student, or with --dense the one before pruning, in every format an
 what optimum-cli, NNCF and ai-edge-quantizer make of the same fp32 files by the commands that their users type. Every
 file is scored on dev and on test, held against the fp32 file on the same examples, and timed; all of them take turns.
 `--variants` adds files that are made otherwise: with other ranges, or with layers left in fp32 for a target. What has
-been scored is not scored again until the file changes, and nothing is kept of a student that was trained anew;
-`--scores-only` leaves the times of an earlier call, `--times-only` the scores.
+been scored is not scored again until the file changes, and nothing is kept of a student that was trained anew. Times
+are of one session, and a file that is not in it has none. `--scores-only` leaves the times of an earlier call,
+`--times-only` the scores.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from edgedistil.recipe.shipping import SMOOTHED
 
 RESULTS = Path(__file__).resolve().parent / "results" / "int8"
 FP32 = "ONNX fp32"
+TIMES = ("p50_ms", "speed", "peak_mb", "busy")
 STATIC = ("onnx-int8-static", "tflite-int8-static")
 VARIANTS = {
     "plain": (SMOOTHED, ["quantise.smooth=false"]),
@@ -120,7 +122,8 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     length = build.recipe.bench.sequence_length
     if not ask.scores_only:
         times = times_of(bench(files, length, ask.threads, ask.seconds))
-        rows = {title: row | times.get(title, {}) for title, row in rows.items()}
+        # A time of an earlier session is no time beside this one's.
+        rows = {title: without_times(row) | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
     variants = [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
     record |= {"command": _command(comparison, ask, variants), **provenance(peer_versions())}
@@ -189,6 +192,11 @@ def times_of(measured: Mapping[str, Measurement]) -> dict[str, dict[str, Any]]:
         }
         print(f"{title}: {ratio.value:.2f}x", flush=True)
     return found
+
+
+def without_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row without what `times_of` gives."""
+    return {name: value for name, value in row.items() if name not in TIMES}
 
 
 def _command(comparison: Comparison, ask: argparse.Namespace, variants: list[str]) -> str:
