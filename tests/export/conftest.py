@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 import torch
 from tiny_tokens import LABELS, write_tokens
 
+from edgedistil.bench.runner import runtimes
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.evaluate import predict_logits
 from edgedistil.export.onnx import export_onnx
@@ -90,3 +92,20 @@ def other(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     export_onnx(model, files["onnx-fp32"])
     quantise_onnx(files["onnx-fp32"], files["onnx-int8"])
     return files
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def answers_alike(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Callable[[onnx.ModelProto], None]:
+    """Returns a check that a changed graph is sound and answers as the fp32 file does, whatever batch and length."""
+    pytest.importorskip(request.param)
+
+    def check(model: onnx.ModelProto) -> None:
+        path = tmp_path / "changed.onnx"
+        onnx.save(model, str(path))
+        onnx.checker.check_model(str(path), full_check=True)
+        before, after = (runtimes.create(request.param, str(one), 1) for one in (world.files["onnx-fp32"], path))
+        for rows, length in (([0], 32), ([0, 1, 2], 16)):
+            batch = world.evaluation.batch(rows, length)
+            np.testing.assert_allclose(after.run(*batch), before.run(*batch), atol=1e-5)
+
+    return check
