@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from edgedistil.export.onnx_sharing import drop_unread
 
 _SAME = 0
+_MOST_AXES = 8
 
 
 class _Graph:
     def __init__(self, model: ModelProto) -> None:
         self.producers: Mapping[str, NodeProto] = {name: node for node in model.graph.node for name in node.output}
-        self.constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+        held = [one for one in model.graph.initializer if one.data_type == TensorProto.INT64]
+        self.constants = {one.name: numpy_helper.to_array(one) for one in held}
         for node in model.graph.node:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
@@ -50,10 +52,11 @@ class _Graph:
 
     def _sliced(self, node: NodeProto) -> list[int] | None:
         values = [self.constants.get(name) for name in node.input[1:3]]
-        if len(node.input) > 4 or any(value is None or value.size != 1 or value.item() < 0 for value in values):
+        if len(node.input) > 4 or any(value is None or value.size != 1 for value in values):
             return None
         start, end = (int(value.item()) for value in values if value is not None)
-        return list(range(start, end))
+        # Counted from the end, or to an end that says "all the rest", the axes depend on how many there are.
+        return list(range(start, end)) if 0 <= start < end <= _MOST_AXES else None
 
 
 def fix_shapes(model: ModelProto) -> int:

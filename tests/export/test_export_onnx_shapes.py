@@ -33,36 +33,57 @@ def test_a_static_file_computes_no_shape_of_its_heads(world, tmp_path: Path):
     assert found["Shape"] == 1
 
 
-def reshaped(of: str, index: int, allowzero: int = 0) -> onnx.ModelProto:
-    """Returns a graph that reshapes `x`, [b, 2, 6], to one size of a tensor's shape, what is left, and 3."""
-    constants = {"index": np.array(index), "axes": np.array([0]), "rest": np.array([-1, 3])}
+def graph_of(sizes: list[onnx.NodeProto], of: str, allowzero: int = 0, **constants: list[int] | int) -> onnx.ModelProto:
+    """Returns a graph that reshapes `x`, [b, 2, 6], to some `sizes` of a tensor's `shape`, what is left, and 3."""
     nodes = [
         helper.make_node("Shape", [of], ["shape"]),
-        helper.make_node("Gather", ["shape", "index"], ["size"]),
-        helper.make_node("Unsqueeze", ["size", "axes"], ["sizes"]),
+        *sizes,
         helper.make_node("Concat", ["sizes", "rest"], ["to"], axis=0),
         helper.make_node("Reshape", ["x", "to"], ["z"], allowzero=allowzero),
     ]
-    takes = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 2, 6]),
-        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 2, 6]),
-    ]
+    takes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", 2, 6]) for name in ("x", "y")]
     gives = [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)]
-    held = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    values = {"rest": [-1, 3], **constants}
+    held = [numpy_helper.from_array(np.array(value, dtype=np.int64), name) for name, value in values.items()]
     return helper.make_model(helper.make_graph(nodes, "g", takes, gives, held))
 
 
-def test_a_size_that_stays_in_its_place_is_fixed():
-    model = reshaped("x", 0)
-    assert fix_shapes(model) == 1
-    (node,) = model.graph.node
-    (shape,) = model.graph.initializer
-    assert node.input[1] == shape.name
-    assert numpy_helper.to_array(shape).tolist() == [0, -1, 3]
+def reshaped(of: str, index: int, allowzero: int = 0) -> onnx.ModelProto:
+    """Returns a graph that takes one size."""
+    sizes = [
+        helper.make_node("Gather", ["shape", "index"], ["size"]),
+        helper.make_node("Unsqueeze", ["size", "axes"], ["sizes"]),
+    ]
+    return graph_of(sizes, of, allowzero, index=index, axes=[0])
+
+
+def sliced(start: int, end: int) -> onnx.ModelProto:
+    """Returns a graph that takes those of `x` from one axis to before another."""
+    return graph_of([helper.make_node("Slice", ["shape", "start", "end"], ["sizes"])], "x", start=[start], end=[end])
 
 
 @pytest.mark.parametrize(
-    "model", [reshaped("y", 0), reshaped("x", 1), reshaped("x", 0, allowzero=1)], ids=["other", "moved", "zero"]
+    ("model", "shape"), [(reshaped("x", 0), [0, -1, 3]), (sliced(0, 2), [0, 0, -1, 3])], ids=["one", "two"]
+)
+def test_sizes_that_stay_in_their_place_are_fixed(model: onnx.ModelProto, shape: list[int]):
+    assert fix_shapes(model) == 1
+    (node,) = model.graph.node
+    (held,) = model.graph.initializer
+    assert node.input[1] == held.name
+    assert numpy_helper.to_array(held).tolist() == shape
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        reshaped("y", 0),
+        reshaped("x", 1),
+        reshaped("x", 0, allowzero=1),
+        sliced(1, 2),
+        sliced(0, -1),
+        sliced(0, 2**63 - 1),
+    ],
+    ids=["another tensor's", "moved", "zero is a size", "moved together", "from the end", "all the rest"],
 )
 def test_any_other_size_is_left_to_be_computed(model: onnx.ModelProto):
     nodes = len(model.graph.node)
