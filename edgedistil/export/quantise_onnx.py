@@ -72,8 +72,9 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
             raise EdgeDistilError(f"cannot quantise it ({error})", where=str(source)) from error
         (path,) = Path(scratch).glob("*.onnx")
         made = onnx.load(str(path))
-    sum_residuals(made)
-    onnx.save(made, str(target))
+        sum_residuals(made)
+        onnx.save(made, str(path))
+        path.replace(target)
 
 
 def needs_reduced_range() -> bool:
