@@ -30,3 +30,11 @@ def test_the_answers_stay_the_same(world, answers_alike):
     norms = sum(node.op_type == "LayerNormalization" for node in model.graph.node)
     assert sum_residuals(model) == norms > 0
     answers_alike(model)
+
+
+def test_a_file_that_was_there_under_another_name_too_keeps_its_content(world, tmp_path: Path):
+    (tmp_path / "kept.onnx").write_bytes(b"kept")
+    (tmp_path / "made.onnx").hardlink_to(tmp_path / "kept.onnx")
+    quantise_onnx(world.files["onnx-fp32"], tmp_path / "made.onnx")
+    assert (tmp_path / "kept.onnx").read_bytes() == b"kept"
+    assert (tmp_path / "made.onnx").stat().st_size > len(b"kept")
