@@ -30,7 +30,7 @@ from edgedistil.bench.measurement import Measurement, speedup
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.read import Bundle
-from edgedistil.export.search.engine import NothingHoldsError
+from edgedistil.errors import EdgeDistilError
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.quantising import calibration_rows
 from edgedistil.pipeline.run import Outcome, run_plan
@@ -77,16 +77,17 @@ class Comparison:
         assert outcome.published is not None  # noqa: S101 - a plan to export publishes
         return outcome, outcome.published.bundle
 
-    def variant(self, name: str) -> list[File]:
-        """Returns the files made in one of the other ways."""
+    def variant(self, name: str) -> tuple[list[File], dict[str, str]]:
+        """Returns the files made in one of the other ways, and why a format has none."""
         formats, keys = VARIANTS[name]
         try:
-            _, bundle = self.exported(formats, f"name={self.name}-int8-{name}", *keys)
-        except NothingHoldsError as error:
+            outcome, bundle = self.exported(formats, f"name={self.name}-int8-{name}", *keys)
+        except EdgeDistilError as error:
             print(f"left out: {name}: {error}", flush=True)
-            return []
+            return [], {"all": str(error)}
         there = {key: bundle.path(key) for key in bundle.formats if key in formats}
-        return [replace(file, title=f"{file.title}, {name}") for file in own_files(there)]
+        files = [replace(file, title=f"{file.title}, {name}") for file in own_files(there)]
+        return files, outcome.finished["export"].summary.get("left_out", {})
 
 
 def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
@@ -106,9 +107,8 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         folder / "peers",
         splits["dev"] if ask.controlled and splits["dev"].tokens.kind in ("class", "value") else None,
     )
-    for name in ask.variants:
-        files += comparison.variant(name)
-    files = runnable(files)
+    others = {name: comparison.variant(name) for name in ask.variants}
+    files = runnable([*files, *(file for made_so, _ in others.values() for file in made_so)])
     path = RESULTS / f"{comparison.name}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
     fp32 = next(file for file in files if file.title == FP32)
@@ -125,11 +125,12 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         # A time of an earlier session is no time beside this one's.
         rows = {title: without_times(row) | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
-    variants = [name for name in VARIANTS if any(title.endswith(f", {name}") for title in rows)]
-    record |= {"command": _command(comparison, ask, variants), **provenance(peer_versions())}
     exported = outcome.finished["export"].summary
     record |= {name: exported.get(name, {}) for name in ("left_out", "forms")} | {"rows": list(rows.values())}
-    return write_record(path, record)
+    # Of variants that are not asked for, what an earlier call found stands as their rows do.
+    refused = record.get("variants_left_out", {}) | {name: why for name, (_, why) in others.items()}
+    record["variants_left_out"] = {name: why for name, why in refused.items() if why}
+    return write_record(path, record | {"command": _command(comparison, ask, record), **provenance(peer_versions())})
 
 
 def scored(
@@ -199,10 +200,11 @@ def without_times(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in TIMES}
 
 
-def _command(comparison: Comparison, ask: argparse.Namespace, variants: list[str]) -> str:
+def _command(comparison: Comparison, ask: argparse.Namespace, record: Mapping[str, Any]) -> str:
     words = ["python benchmarks/int8.py", str(comparison.recipe), *(["--dense"] if comparison.keys else [])]
     words += [] if ask.controlled else ["--no-accuracy-control"]
-    for option, names in (("--leave-out", ask.leave_out), ("--variants", variants)):
+    tried = {row["title"].partition(", ")[2] for row in record["rows"]} | set(record["variants_left_out"])
+    for option, names in (("--leave-out", ask.leave_out), ("--variants", [name for name in VARIANTS if name in tried])):
         words += [option, *names] if names else []
     return " ".join(words)
 
