@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -86,11 +86,11 @@ def export_all(
     needed = {*formats, *(source_of(name) for name in formats if job.needs_source(name))}
     order = [name for name in EXPORTERS if name in needed]
     check = partial(check_file, evaluation=evaluation, reference=reference)
-    steps = 2 * (len(order) + len(job.two_formed(formats)))
+    steps = 2 * len(order) + len(job.two_formed(formats))
     with (progress or SilentProgress()).bar("exporting", steps) as bar:
         outcomes = _make(job, [name for name in order if name not in QUANTISERS], formats, check, bar)
         job, forms = settle_forms(job, formats, evaluation, compared_rows(reference, evaluation), bar)
-        outcomes |= _make(job, [name for name in order if name in QUANTISERS], formats, check, bar)
+        outcomes |= _make(job, [name for name in order if name in QUANTISERS], formats, check, bar, there=forms)
     for name in needed.difference(formats):
         job.place(name).unlink()
     job.tidy()
@@ -103,13 +103,15 @@ def _make(
     asked: Sequence[str],
     check: Callable[[Job, str], ExportedFile],
     bar: Bar,
+    there: Collection[str] = (),
 ) -> dict[str, ExportedFile]:
-    """Makes formats in their order, and returns the outcomes of those that are asked for."""
+    """Makes formats in their order but those that are there; returns the outcomes of those that are asked for."""
     outcomes = {}
     for name in order:
-        bar.describe(f"making {FORMATS[name].title}")
-        EXPORTERS[name](job)
-        bar.advance()
+        if name not in there:
+            bar.describe(f"making {FORMATS[name].title}")
+            EXPORTERS[name](job)
+            bar.advance()
         if name in asked:
             bar.describe(f"checking {FORMATS[name].title}")
             outcomes[name] = check(job, name)

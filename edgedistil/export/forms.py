@@ -56,6 +56,8 @@ def settle_forms(
 ) -> tuple[Job, Mapping[str, Form]]:
     """Decides what each format is made from, where a ready model is for those alone that it brings nearer.
 
+    Both of its files are made for that; the nearer one is left at its usual place.
+
     Args:
         job: What files are made from; the fp32 ones that the formats need are there.
         formats: Those asked for.
@@ -72,22 +74,22 @@ def settle_forms(
     two_formed = job.two_formed(formats)
     without, found = replace(job, plain=frozenset(two_formed)), {}
     for name in two_formed:
-        apart = []
-        for one in (without, job):
+        apart, files = [], []
+        for number, one in enumerate((without, job)):
             bar.describe(f"comparing {FORMATS[name].title} with its smoothed form")
-            apart.append(_distance(one, name, evaluation, reference))
+            files.append(job.folder / f".form-{number}{Path(FORMATS[name].path).suffix}")
+            apart.append(_distance(one, name, files[-1], evaluation, reference))
             bar.advance()
         found[name] = Form(*apart)
+        files.pop(found[name].smooth).replace(job.place(name))
+        files.pop().unlink()
     return replace(job, plain=frozenset(name for name, form in found.items() if not form.smooth)), found
 
 
-def _distance(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> float:
-    path = job.folder / f".form{Path(FORMATS[name].path).suffix}"
+def _distance(job: Job, name: str, path: Path, evaluation: EvaluationSet, reference: np.ndarray) -> float:
+    QUANTISERS[name].write(job, path, ())
     try:
-        QUANTISERS[name].write(job, path, ())
         apart = np.abs(logits_of(path, name, evaluation, rows_of(reference, evaluation)) - reference).mean()
     except ParityError:
         return float("inf")
-    finally:
-        path.unlink(missing_ok=True)
     return float(apart) if np.isfinite(apart) else float("inf")

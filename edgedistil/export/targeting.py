@@ -109,7 +109,11 @@ def _settled(
     if not steps:
         return job, {}
     with progress.bar("comparing with smoothed forms", steps) as bar:
-        return settle_forms(job, searched, evaluation, reference, bar)
+        job, forms = settle_forms(job, searched, evaluation, reference, bar)
+    # The search makes files of its own; this one may well miss the target.
+    for name in forms:
+        job.place(name).unlink()
+    return job, forms
 
 
 def _scheme(job: Job, name: str, meter: Callable[[str], Meter]) -> Scheme:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from edgedistil.distil.evaluate import predict_logits
 from edgedistil.export.all import export_all
 from edgedistil.export.calibration import choose_rows
 from edgedistil.export.forms import Form
-from edgedistil.export.making import Calibrating, Ready
+from edgedistil.export.making import QUANTISERS, Calibrating, Job, Ready
 from edgedistil.export.parity import logits_of
 from edgedistil.export.search.meter import FileMeter
 from edgedistil.export.targeting import Target, export_to_target
@@ -94,6 +95,24 @@ def test_a_model_that_smoothing_harms_is_quantised_as_it_is(world, rows, tmp_pat
         assert made[name].form.plain < made[name].form.smoothed
         assert not made[name].form.smooth
         assert hash_file(made[name].path) == hash_file(plain[name].path)
+
+
+def test_the_form_that_ships_is_the_file_that_was_compared(
+    rough, world, rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    written = []
+    usual = QUANTISERS["onnx-int8"]
+
+    def write(job: Job, target: Path, keep: Sequence[str]) -> None:
+        written.append(target.name)
+        usual.write(job, target, keep)
+
+    monkeypatch.setitem(QUANTISERS, "onnx-int8", replace(usual, write=write))
+    made = make(rough, world, rows, tmp_path / "either", ready(smooth(rough, rows)[0], world), ["onnx-int8"])
+
+    assert len(written) == 2
+    assert made["onnx-int8"].path.is_file()
+    assert made["onnx-int8"].path.name not in written
 
 
 @pytest.mark.parametrize(
