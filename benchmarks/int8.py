@@ -202,7 +202,8 @@ def without_times(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _command(comparison: Comparison, ask: argparse.Namespace, record: Mapping[str, Any]) -> str:
     words = ["python benchmarks/int8.py", str(comparison.recipe), *(["--dense"] if comparison.keys else [])]
-    words += [] if ask.controlled else ["--no-accuracy-control"]
+    controlled = any(row["title"].startswith("NNCF quantize_with_accuracy_control") for row in record["rows"])
+    words += [] if controlled else ["--no-accuracy-control"]
     tried = {row["title"].partition(", ")[2] for row in record["rows"]} | set(record["variants_left_out"])
     for option, names in (("--leave-out", ask.leave_out), ("--variants", [name for name in VARIANTS if name in tried])):
         words += [option, *names] if names else []

@@ -1,8 +1,9 @@
-"""int8 at DistilBERT's size: `python benchmarks/int8_speed.py TOKENISED` writes results/int8/speed.json.
+"""int8 at DistilBERT's size: `python benchmarks/int8_speed.py TOKENISED` writes results/int8/speed-KIND.json.
 
 A student of 6 x 768 (12 heads of 64, 3072 neurons, 30,522 words) with random weights, since no time depends on them, in
-every format, and what the peers make of its fp32 files; 128 tokens, all files in turns. TOKENISED is a data stage's
-split, whose text the static files are calibrated on.
+every format; what the peers make of its fp32 files; and what they make, "by hand", of a Hugging Face model of that
+shape, exported by themselves. 128 tokens, all files in turns. TOKENISED is a data stage's split, whose text the static
+files are calibrated on; KIND is the processor's: `amx`, `vnni` or `plain`, which has no instructions for 8 bits.
 
 Two files of the same operators came out 0.94 to 1.04 times as fast as each other from session to session: each
 starts its processes anew, and a figure is the median of the sessions', with the least and the greatest.
@@ -20,11 +21,14 @@ from typing import Any
 
 import torch
 from int8 import FP32, RESULTS, bench, peer_versions, times_of
-from int8_files import MADE, OURS, UNTIMED, File, own_files, peer_files
+from int8_by_hand import by_hand
+from int8_files import MADE, UNTIMED, File, own_files, peer_files, runnable
 from int8_shipped import RUNTIMES
 from provenance import provenance, write_record
+from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from edgedistil.bench.measurement import Measurement, speedup
+from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.data.tokens import open_tokens
 from edgedistil.export.calibration import choose_rows
 from edgedistil.export.making import EXPORTERS, Calibrating, Job
@@ -52,6 +56,12 @@ def make(folder: Path, rows: Any) -> dict[str, Path]:
     return {name: job.place(name) for name in formats}
 
 
+def hugging_face() -> DistilBertForSequenceClassification:
+    """Returns the same shape as a user of Hugging Face has it."""
+    torch.manual_seed(0)
+    return DistilBertForSequenceClassification(DistilBertConfig(n_layers=LAYERS, num_labels=2))
+
+
 def spread(values: Iterable[float]) -> list[float]:
     """Returns the median, the least and the greatest."""
     found = list(values)
@@ -63,25 +73,32 @@ def against(title: str, other: str, sessions: Sequence[Session]) -> list[float]:
     return spread(speedup(session[title], session[other]).value for session in sessions)
 
 
-def fastest(files: list[File], sessions: Sequence[Session], runtime: str, *, ours: bool) -> str:
-    """Returns the title of the fastest 8-bit file of ours, or of the peers', in a runtime with or without bf16."""
-    found = [
-        file.title
-        for file in files
-        if file.runtime.startswith(runtime) and (file.by == OURS) == ours and "_wi8_" in file.scheme
-    ]
+def fastest(files: Sequence[File], sessions: Sequence[Session], runtime: str) -> str:
+    """Returns the title of the fastest 8-bit one of these files in a runtime, with or without bf16."""
+    found = [file.title for file in files if file.runtime.startswith(runtime) and "_wi8_" in file.scheme]
     return max(found, key=lambda title: against(title, FP32, sessions)[0])
 
 
-def duel(files: list[File], sessions: Sequence[Session], runtime: str) -> dict[str, Any]:
-    """Returns how fast our best and the peers' best 8-bit files are in a runtime, and ours against theirs."""
-    ours, theirs = (fastest(files, sessions, runtime, ours=whose) for whose in (True, False))
-    return {
-        "files": [ours, theirs],
-        "ours": against(ours, FP32, sessions),
-        "peers": against(theirs, FP32, sessions),
-        "ours_against_peers": against(ours, theirs, sessions),
-    }
+def duel(makers: Mapping[str, Sequence[File]], sessions: Sequence[Session], runtime: str) -> dict[str, Any]:
+    """Returns how fast everyone's best 8-bit file is in a runtime, and ours against the others'.
+
+    Args:
+        makers: Files by whose they are; ours are "ours".
+        sessions: All files' measurements.
+        runtime: With bf16 or without, if that is OpenVINO.
+    """
+    best = {whose: fastest(files, sessions, runtime) for whose, files in makers.items()}
+    found: dict[str, Any] = {"files": list(best.values())}
+    found |= {whose: against(title, FP32, sessions) for whose, title in best.items()}
+    others = [whose for whose in best if whose != "ours"]
+    return found | {f"ours_against_{whose}": against(best["ours"], best[whose], sessions) for whose in others}
+
+
+def kind_of(flags: Sequence[str]) -> str:
+    """Returns which instructions for 8 bits a processor has."""
+    if "amx_int8" in flags:
+        return "amx"
+    return "vnni" if {"avx512_vnni", "avx_vnni"} & set(flags) else "plain"
 
 
 def row_of(file: File, times: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -95,38 +112,46 @@ def row_of(file: File, times: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def measure(text: EvaluationSet, threads: int, seconds: float, count: int) -> dict[str, Any]:
+    """Makes all files, has them take turns in each of `count` sessions, and returns the result.
+
+    Args:
+        text: Training text.
+        threads: Of every runtime.
+        seconds: Most timed seconds a file and session.
+        count: Sessions.
+    """
+    # Made anew each time: files of an earlier call may be of other code.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = make(folder, text)
+        given = (paths["onnx-fp32"], paths["tflite-fp32"], folder / "config.json", text, folder / "peers")
+        makers = {
+            "ours": runnable(own_files(paths)),
+            "peers": runnable(peer_files(*given, dev=None)),
+            "by_hand": runnable(by_hand(hugging_face(), LENGTH, text, folder / "by_hand")),
+        }
+        files = [file for each in makers.values() for file in each]
+        sessions = [bench(files, LENGTH, threads, seconds) for _ in range(count)]
+        times = [times_of(session) for session in sessions]
+        rows = [row_of(one, [each[one.title] for each in times]) for one in files]
+    best = {name: duel(makers, sessions, name) for name in RUNTIMES}
+    return {"threads": threads, "tokens": LENGTH, "sessions": count, "best": best, "rows": rows}
+
+
 def main() -> None:
-    """Makes the files, measures, and writes the result."""
+    """Measures, and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", type=Path, help="a data stage's train folder")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=8.0, help="most timed seconds a file and session")
     parser.add_argument("--sessions", type=int, default=3)
     ask = parser.parse_args()
-    text = choose_rows(open_tokens(ask.text), 300, 0)
-    # Made anew each time: files of an earlier call may be of other code.
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = make(folder, text)
-        files = own_files(paths)
-        peers = (paths["onnx-fp32"], paths["tflite-fp32"], folder / "config.json", text, folder / "peers")
-        files += peer_files(*peers, dev=None)
-        sessions = [bench(files, LENGTH, ask.threads, ask.seconds) for _ in range(ask.sessions)]
-        times = [times_of(session) for session in sessions]
-        rows = [row_of(one, [each[one.title] for each in times]) for one in files]
-        best = {name: duel(files, sessions, name) for name in RUNTIMES}
-    record = {
-        "command": "python benchmarks/int8_speed.py TOKENISED",
-        **provenance(peer_versions()),
-        "shape": "6 x 768",
-        "threads": ask.threads,
-        "tokens": LENGTH,
-        "sessions": ask.sessions,
-        "best": best,
-        "rows": rows,
-    }
-    write_record(RESULTS / "speed.json", record)
-    print(json.dumps(record["best"], indent=1))
+    measured = measure(choose_rows(open_tokens(ask.text), 300, 0), ask.threads, ask.seconds, ask.sessions)
+    known = {"command": "python benchmarks/int8_speed.py TOKENISED", **provenance(peer_versions())}
+    path = RESULTS / f"speed-{kind_of(known['flags'])}.json"
+    print(write_record(path, known | {"shape": f"{LAYERS} x 768"} | measured))
+    print(json.dumps(measured["best"], indent=1))
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def int8_table(path: Path) -> str:
 
 
 def _cells(row: dict[str, Any], fp32: dict[str, Any]) -> str:
-    against = _against(row) if row is not fp32 else "-"
+    apart = against(row) if row is not fp32 else "-"
     share = f"{100 * row['bytes'] / fp32['bytes']:.0f}"
-    return " | ".join([_name(row), f"{100 * row['test']['accuracy'][0]:.1f}", against, _speed(row), share])
+    return " | ".join([_name(row), f"{100 * row['test']['accuracy'][0]:.1f}", apart, _speed(row), share])
 
 
 def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -61,7 +61,8 @@ def _variant(row: dict[str, Any]) -> str:
     return variant
 
 
-def _against(row: dict[str, Any]) -> str:
+def against(row: dict[str, Any]) -> str:
+    """Returns how many points a file is from fp32 on test, with the interval."""
     difference, low, high = (100 * row["test"]["against_fp32"][name] for name in ("difference", "low", "high"))
     return f"{difference:+.2f} ({low:+.2f} to {high:+.2f})"
 
@@ -90,7 +91,7 @@ def shipped_table(folder: Path, names: Mapping[str, str]) -> str:
             cells = [f"{title}{_ON_OLDER if _without_vnni(record) else ''}", RUNTIME_TITLES[runtime]]
             for ours in (True, False):
                 row = shipped(record, runtime, ours=ours)
-                cells += [_name(row), _against(row), _speed(row)] if row else ["", "", ""]
+                cells += [_name(row), against(row), _speed(row)] if row else ["", "", ""]
             lines.append(f"| {' | '.join(cells)} |")
     told = ["test splits", "the file of each runtime that dev prefers", "intervals are 95 %"]
     told += [f"{_ON_OLDER.strip()}: an x86 without VNNI"] if any(map(_without_vnni, records.values())) else []

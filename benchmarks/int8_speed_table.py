@@ -1,0 +1,49 @@
+"""The README's table of 8 bits at DistilBERT's size, a processor's runtimes together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from int8_shipped import RUNTIMES
+
+from edgedistil.bundle.formats import RUNTIME_TITLES
+from edgedistil.report.table import number
+
+OTHERS = {"peers": "peers', of our fp32 file", "by_hand": "peers', by hand"}
+
+
+def int8_speed_table(folder: Path, kinds: Mapping[str, str]) -> str:
+    """Returns results of `int8_speed.py` as a Markdown table; a processor that has not been measured has no rows.
+
+    Args:
+        folder: Of the results.
+        kinds: Each processor's kind, and what people call it.
+    """
+    heads = ["processor", "runtime", "ours", *(f"{title} | ours against it" for title in OTHERS.values())]
+    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (2 * len(OTHERS) + 1)}"]
+    sessions = set()
+    for kind, title in kinds.items():
+        path = folder / f"speed-{kind}.json"
+        if not path.is_file():
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        sessions.add(record["sessions"])
+        for runtime in RUNTIMES:
+            cells = [title, RUNTIME_TITLES[runtime], *_cells(record["best"][runtime])]
+            lines.append(f"| {' | '.join(cells)} |")
+    told = f"medians of {' or '.join(map(str, sorted(sessions)))} sessions, the least and the greatest in brackets"
+    return "\n".join([*lines, "", f"speed against fp32 in ONNX Runtime, 128 tokens, 2 threads; {told}"])
+
+
+def _cells(best: Mapping[str, Any]) -> list[str]:
+    cells = [_spread(best["ours"])]
+    for whose in OTHERS:
+        cells += [_spread(best[whose]), _spread(best[f"ours_against_{whose}"])] if whose in best else ["", ""]
+    return cells
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{values[0]:.2f}x ({number(values[1])}–{number(values[2])})"
