@@ -130,9 +130,22 @@ def record_accuracy(bundle: Bundle, accuracies: Mapping[str, Accuracy]) -> Bundl
         else record
         for record in old.files
     ]
-    new = old.model_copy(update={"files": files})
+    return _with_manifest(bundle, old.model_copy(update={"files": files}))
+
+
+def record_recipe(bundle: Bundle, recipe: Mapping[str, Any]) -> Bundle:
+    """Writes a recipe into a bundle's manifest, as `record_accuracy` writes what was measured.
+
+    Args:
+        bundle: The bundle.
+        recipe: One that makes the same files, and measures or gates them otherwise.
+    """
+    return _with_manifest(bundle, bundle.manifest.model_copy(update={"recipe": dict(recipe)}))
+
+
+def _with_manifest(bundle: Bundle, new: Manifest) -> Bundle:
     card = bundle.folder / CARD_NAME
-    ours = not card.exists() or card.read_text(encoding="utf-8", errors="replace") == render_card(old)
+    ours = not card.exists() or card.read_text(encoding="utf-8", errors="replace") == render_card(bundle.manifest)
     _write_manifest(bundle.folder, new, card=ours)
     return Bundle(bundle.folder, new)
 

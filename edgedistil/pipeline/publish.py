@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgedistil.bench.measurement import Measurement, read_measurements
 from edgedistil.bundle.manifest import Accuracy
 from edgedistil.bundle.read import Bundle, open_bundle
-from edgedistil.bundle.write import record_accuracy
+from edgedistil.bundle.write import record_accuracy, record_recipe
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_value
 from edgedistil.pipeline.cache import Finished
@@ -36,15 +38,17 @@ class Published:
     report: Path | None
 
 
-def publish(folder: Path, finished: dict[str, Finished]) -> Published:
+def publish(folder: Path, finished: dict[str, Finished], recipe: Mapping[str, Any]) -> Published:
     """Puts the finished stages' results where a person looks for them; does nothing when they are there.
 
     Args:
         folder: `runs/<recipe name>/`.
         finished: The run's stages, by name: `export`, and where they were run the references and `bench`.
+        recipe: As JSON. A stage's bundle may be of an older one, which differs in what no file depends on: how files
+            are measured, and what a gate allows.
     """
     keys = {name: stage.key for name, stage in finished.items()}
-    stamp = hash_value(keys)
+    stamp = hash_value({"stages": keys, "recipe": dict(recipe)})
     place = folder / "bundle"
     if not _is_published(folder, stamp, measured="bench" in finished):
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +59,7 @@ def publish(folder: Path, finished: dict[str, Finished]) -> Published:
         ):
             if name in finished:
                 _replace(finished[name].folder / "bundle", target)
+                record_recipe(open_bundle(target, verify=False), recipe)
         _publish_trials(folder)
         if "bench" in finished:
             _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")

@@ -63,7 +63,8 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
             check_budget(plan.build)
     published = None
     if "export" in finished and is_main():
-        published = publish(plan.build.workspace.run_folder(plan.build.recipe.name), finished)
+        recipe = plan.build.recipe
+        published = publish(plan.build.workspace.run_folder(recipe.name), finished, recipe.model_dump(mode="json"))
     if plan.goal.name == "general" and is_main():
         place = publish_encoder(plan.build.workspace.run_folder(plan.build.recipe.name), finished["general"])
         progress.say(f"encoder: {place}")

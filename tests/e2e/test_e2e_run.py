@@ -18,6 +18,7 @@ from tiny import write_workspace
 
 from edgedistil.bench.measurement import read_measurements
 from edgedistil.bundle.read import open_bundle
+from edgedistil.gate.baseline import read_baseline
 
 ROWS = [
     "teacher, ONNX fp32",
@@ -100,6 +101,21 @@ def test_the_teachers_outputs_are_made_again_only_for_who_reads_them(tiny_run):
         stages = {stage["name"]: stage for stage in json.loads(plan.stdout)["stages"]}
         assert stages["targets"]["needed"] is needed
         assert stages["distil"]["reused"]
+
+
+def test_a_gate_changed_in_the_recipe_reaches_the_bundle_though_no_stage_is_done_again(tiny_run, tmp_path):
+    try:
+        done = typed(["run", "export/tiny.yaml", "--json", "--set", "gate.margin=0.07"], tiny_run.root)
+        assert done.returncode == 0, done.stderr
+        assert all(stage["reused"] for stage in json.loads(done.stdout)["stages"])
+        measured = str(tiny_run.root / "runs" / "tiny" / "measurements.jsonl")
+        written = str(tmp_path / "baseline.json")
+        asked = ["baseline", "set", str(tiny_run.bundle), "--output", written, "--measurements", measured]
+        assert typed(asked, tiny_run.root).returncode == 0
+        assert read_baseline(Path(written)).limits.margin == 0.07
+    finally:
+        assert typed(["run", "export/tiny.yaml"], tiny_run.root).returncode == 0
+    assert open_bundle(tiny_run.bundle).manifest.recipe["gate"]["margin"] != 0.07
 
 
 def test_what_was_removed_or_changed_in_runs_is_put_back(tiny_run):
