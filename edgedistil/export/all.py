@@ -37,6 +37,7 @@ class ExportedFile:
         parity: Its differences from PyTorch, when it holds.
         failure: Why it must not be shipped, in one line; None when it holds.
         form: How far it and the same from a smoothed model are from the model; None where there was no choice.
+        ready: Whether it was made from the model that is ready for 8 bits.
     """
 
     format: str
@@ -44,6 +45,7 @@ class ExportedFile:
     parity: Parity | None = None
     failure: str | None = None
     form: Form | None = None
+    ready: bool = False
 
 
 def export_all(
@@ -135,7 +137,8 @@ def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.nda
     """
     ready, path = job.ready_for(name), job.place(name)
     rows = compared_rows(ready.reference if ready else reference, evaluation)
+    made = ExportedFile(name, path, ready=ready is not None)
     try:
-        return ExportedFile(name, path, parity=check_parity(path, name, rows, evaluation))
+        return replace(made, parity=check_parity(path, name, rows, evaluation))
     except ParityError as error:
-        return ExportedFile(name, path, failure=error.line())
+        return replace(made, failure=error.line())

@@ -60,7 +60,7 @@ class Calibrating:
         rows: Real text of the training split; None when no such format is asked for.
         method: A key of `calibration.METHODS`; TFLite's files follow rules of their own.
         activations: `uint8` or `int8`, of the ONNX file.
-        reduce_range: Keep the ONNX file's weights to 7 bits; None asks this machine's processor.
+        reduce_range: Keep the ONNX files' weights to 7 bits; None asks this machine's processor.
         folder: Where the ranges are kept as JSON; None forgets them.
         ready: What they are made from; None for the model itself.
     """
@@ -163,6 +163,12 @@ def source_of(name: str) -> str:
     return f"{container_of(name)}-fp32"
 
 
+def _dynamic_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
+    # Where the device's products do not need 7 bits, this machine's still may, on which the file is checked.
+    reduced = job.calibrating.reduce_range or None
+    quantise_onnx(job.source("onnx-int8"), target, reduce_range=reduced, keep=keep)
+
+
 def _static_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
     using, name = job.calibrating, "onnx-int8-static"
     quantise_onnx_static(
@@ -219,9 +225,7 @@ QUANTISERS: dict[str, Quantiser] = {
     "tflite-int8-static": Quantiser(
         lambda job, target, keep: _static_tflite(job, target, keep, "tflite-int8-static", "int8"), static_layers, 1
     ),
-    "onnx-int8": Quantiser(
-        lambda job, target, keep: quantise_onnx(job.source("onnx-int8"), target, keep=keep), layers_of_onnx, 2
-    ),
+    "onnx-int8": Quantiser(_dynamic_onnx, layers_of_onnx, 2),
     "tflite-int8": Quantiser(
         lambda job, target, keep: quantise_tflite(job.source("tflite-int8"), target, keep=keep), layers_of_tflite, 2
     ),

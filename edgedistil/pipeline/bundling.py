@@ -16,7 +16,7 @@ from edgedistil.data.prepare import PreparedData
 from edgedistil.data.tokens import open_tokens
 from edgedistil.distil.evaluate import predict_logits
 from edgedistil.errors import EdgeDistilError
-from edgedistil.export.all import Calibrating, ExportedFile, export_all
+from edgedistil.export.all import ExportedFile, export_all
 from edgedistil.export.search.records import SearchLog
 from edgedistil.export.targeting import export_to_target
 from edgedistil.export.tokenizer import copy_tokenizer
@@ -83,7 +83,7 @@ def make_bundle(
     if answers.is_file():
         shutil.copyfile(answers, work / "evaluation" / "dev.jsonl")
     # A stage whose model no file was made from is none of theirs.
-    used = ready if ready and _made_from_ready(exported) else source
+    used = ready if ready and any(file.ready and not file.failure for file in exported) else source
     write_bundle(
         context.folder / "bundle", _files(work, left_out), _details(build, used, name, model, exported, context)
     )
@@ -108,15 +108,7 @@ def _export(
     target = target_of(build, data) if name == "export" else None
     if target is None:
         return export_all(model, formats, lengths, dev, reference, work, context.progress, calibrating), None
-    return export_to_target(
-        model, formats, lengths, dev, reference, work, target, context.progress, calibrating or Calibrating()
-    )
-
-
-def _made_from_ready(exported: list[ExportedFile]) -> bool:
-    """Tells whether some file is of the ready model: all that could be are, unless they had the choice."""
-    forms = [file.form for file in exported if file.form]
-    return not forms or any(form.smooth for form in forms)
+    return export_to_target(model, formats, lengths, dev, reference, work, target, context.progress, calibrating)
 
 
 def _write_weights(model: EdgeBertHeadModel, folder: Path, *, plain_only: bool) -> None:

@@ -69,6 +69,7 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
             where=recipe.name,
             cure=f"choose 1 to {layers_of(build.start_config)}",
         )
+    _check_lengths(build)
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
     if until == "general" and recipe.general is None:
@@ -90,6 +91,23 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     # What decides whether a budget can be met is known before anything is trained for it.
     stages = sorted(in_order(goal), key=lambda stage: _FIRST.index(stage.name) if stage.name in _FIRST else len(_FIRST))
     return Plan(build, stages, goal)
+
+
+def _check_lengths(build: Build) -> None:
+    """Refuses texts that are longer than what teacher or student has positions for."""
+    recipe = build.recipe
+    asked = {"max_length": recipe.max_length, "bench.sequence_length": recipe.bench.sequence_length}
+    if any(name.startswith("tflite") for name in recipe.export.formats):
+        asked["export.sequence_lengths"] = max(recipe.export.sequence_lengths)
+    for title, config in (("the teacher", build.teacher_config), ("student.start", build.start_config)):
+        longest = config.get("max_position_embeddings")
+        for where, length in asked.items():
+            if longest is not None and length > longest:
+                raise UsageError(
+                    f"{length} tokens are more than the {longest} that {title} takes",
+                    where=where,
+                    cure=f"choose at most {longest}",
+                )
 
 
 def in_order(goal: Stage) -> list[Stage]:

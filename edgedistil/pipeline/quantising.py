@@ -67,8 +67,8 @@ def target_parameters(build: Build) -> dict[str, Any]:
     return {"target": {**{name: getattr(asked, name) for name in _TARGET}, "search": VERSION}}
 
 
-def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating | None:
-    """Returns how a stage's static files are made, and its ready model; None where there are neither.
+def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating:
+    """Returns how a stage's files of small integers are made, and of which ready model.
 
     Args:
         build: The recipe.
@@ -81,14 +81,14 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
     from edgedistil.export.making import Calibrating, Ready
     from edgedistil.quantise.store import load_ready
 
+    kind, reduced = device_integers(build)
     if not _calibrated(formats) and "quantise" not in context.inputs:
-        return None
+        return Calibrating(reduce_range=reduced)
     asked, ready = build.recipe.quantise or Quantise(), None
     if "quantise" in context.inputs:
         model, ranges = load_ready(context.inputs["quantise"])
         reference = predict_logits(model, open_tokens(context.inputs["data"] / "dev"))
         ready = Ready(model, ranges, reference, where_nearer=asked.compares_smoothing)
-    kind, reduced = device_integers(build)
     rows = calibration_rows(build, asked, context.inputs["data"])
     return Calibrating(rows, asked.calibration, kind, reduced, context.folder, ready)
 

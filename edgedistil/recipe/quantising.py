@@ -27,7 +27,8 @@ class QuantisedTraining(FineTune):
     dropout: float | None = Field(default=0.0, ge=0.0, lt=1.0)
     """What is dropped out: more noise than rounding makes; null for the model's own share."""
     ranges: Literal["learned", "ema", "fixed"] = "learned"
-    """Activations' ranges: `learned` (LSQ), `ema` (a moving average of each batch's) or `fixed` as calibrated."""
+    """Activations' ranges, which begin as the least and greatest values of the calibration rows: `learned` (LSQ), `ema`
+    (a moving average of each batch's) or `fixed`."""
 
     @property
     def as_distil(self) -> Distil:
@@ -42,7 +43,8 @@ class Quantise(Section):
 
     calibration: Method = "percentile"
     """How ranges are found: `minmax`, `percentile` (all but the outermost 0.01 % of the values) or `entropy` (Migacz
-    2017). Of the ONNX file; TFLite's has rules of its own."""
+    2017). Of the ONNX file; TFLite's has rules of its own. `qat` finds its own, and Neural Compressor has two ways:
+    `entropy` is its `kl`, anything else its `minmax`; with `max_drop` its autotune tries both."""
     calibration_examples: int = Field(default=256, ge=1, le=100_000)
     """Training rows that ranges are found on, drawn by the recipe's seed."""
     activations: Literal["auto", "uint8", "int8"] = "auto"
@@ -55,7 +57,7 @@ class Quantise(Section):
     smooth: Literal["auto", True, False] = "auto"
     """SmoothQuant for int8 formats: outliers of activations move into the weights where that pays. `auto` makes each
     file both ways and ships the one whose logits on the dev split are nearer to fp32's, unless `qat` or `backend` finds
-    ranges."""
+    ranges: with those only `true` smooths, and static formats alone."""
     backend: Literal["own", "neural-compressor"] = "own"
     """Who finds the static formats' ranges: this package, or Intel Neural Compressor (with `max_drop` its autotune)."""
     qat: QuantisedTraining | None = None
@@ -93,10 +95,12 @@ class Quantise(Section):
                 f"quantise.{ranged[0]} is asked for, whose ranges only static formats use, and none is made: "
                 "add onnx-int8-static or tflite-int8-static to export.formats"
             )
-        if self.smooth is True and not set(SMOOTHED).intersection(formats):
+        smoothed = [name for name in formats if name in SMOOTHED and (name in static or not ranged)]
+        if self.smooth is True and not smoothed:
+            kind, such = ("static int8", "-static") if ranged else ("int8", "")
             raise ValueError(
-                "quantise.smooth is asked for, which only int8 formats use, and none is made: add one such as "
-                "onnx-int8 or tflite-int8 to export.formats"
+                f"quantise.smooth is asked for, which only {kind} formats use{' here' if ranged else ''}, and none is "
+                f"made: add one such as onnx-int8{such} or tflite-int8{such} to export.formats"
             )
         if self.max_drop is not None and not static and not any("int" in name for name in formats):
             raise ValueError(

@@ -97,10 +97,14 @@ def test_a_file_cut_short_is_one_line(onnx_file: Path, tflite_file: Path, tmp_pa
             runtimes.create(name, str(path), 1)
 
 
-def test_an_unknown_input_and_an_id_outside_the_vocabulary_are_one_line(onnx_file: Path, tmp_path: Path) -> None:
+def test_an_unknown_input_and_an_id_outside_the_vocabulary_are_one_line(
+    onnx_file: Path, tflite_file: Path, tmp_path: Path
+) -> None:
     ones = np.ones((1, 4), dtype=np.int64)
     with pytest.raises(RunnerError, match="failed on an input of shape"):
         runtimes.create("onnxruntime", str(onnx_file), 1).run(ones * 10_000, ones)
+    with pytest.raises(RunnerError, match="LiteRT failed on a text of 4 tokens"):
+        runtimes.create("litert", str(tflite_file), 1).run(ones * 10_000, ones)
     model = onnx.load(onnx_file)
     model.graph.input.append(onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.INT64, ["batch"]))
     onnx.save(model, tmp_path / "odd.onnx")

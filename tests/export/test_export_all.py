@@ -13,7 +13,7 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.export import all as all_module
 from edgedistil.export import quantise_onnx as quantise_module
-from edgedistil.export.all import export_all
+from edgedistil.export.all import Calibrating, export_all
 from edgedistil.export.quantise_onnx import needs_reduced_range, quantise_onnx
 from edgedistil.export.quantise_tflite import quantise_tflite
 
@@ -145,3 +145,16 @@ def test_an_old_x86_keeps_seven_bits(
     monkeypatch.setattr(quantise_module.platform, "machine", lambda: machine)
     monkeypatch.setattr(quantise_module, "Path", lambda name: {"/proc/cpuinfo": facts}[name])
     assert needs_reduced_range() == reduced
+
+
+@pytest.mark.parametrize(("reduced", "most"), [(True, 64), (False, 127)])
+def test_a_dynamic_file_keeps_seven_bits_where_its_device_needs_them(
+    world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduced: bool, most: int
+):
+    monkeypatch.setattr(quantise_module, "needs_reduced_range", lambda: False)
+    using = Calibrating(reduce_range=reduced)
+    (file,) = export_all(
+        world.model, ["onnx-int8"], [32], world.evaluation, world.reference, tmp_path, calibrating=using
+    )
+    weights = [numpy_helper.to_array(each) for each in onnx.load(file.path).graph.initializer]
+    assert max(np.abs(each.astype(int)).max() for each in weights if each.dtype == np.int8 and each.ndim == 2) == most

@@ -66,6 +66,45 @@ def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, overr
     assert changed(recipe, override) == redone
 
 
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ("max_length=100", "export.sequence_lengths=[128]"),
+            "max_length: 100 tokens are more than the 64 that the teacher takes; choose at most 64",
+        ),
+        (
+            ("export.sequence_lengths=[32,128]",),
+            "export.sequence_lengths: 128 tokens are more than the 64 that the teacher takes; choose at most 64",
+        ),
+        (
+            ("bench.sequence_length=96", "export.sequence_lengths=[96]", "export.formats=[onnx-int8]"),
+            "bench.sequence_length: 96 tokens are more than the 64 that the teacher takes; choose at most 64",
+        ),
+    ],
+)
+def test_texts_longer_than_the_teacher_takes_are_refused_before_the_work(recipe: Path, overrides, line: str):
+    with pytest.raises(UsageError) as caught:
+        keys(recipe, *overrides)
+    assert caught.value.line() == line
+
+
+def test_a_signature_longer_than_the_teacher_takes_is_no_matter_where_no_file_has_signatures(recipe: Path):
+    assert keys(recipe, "export.sequence_lengths=[32,128]", "export.formats=[onnx-int8]")
+
+
+def test_a_far_x86_gets_seven_bits_whatever_machine_makes_its_file(recipe: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("edgedistil.export.quantise_onnx.needs_reduced_range", lambda: False)
+    folder = recipe.parent.parent / "devices"
+    folder.mkdir(exist_ok=True)
+    for machine in ("x86_64", "aarch64"):
+        profile = f"kind: ssh\nhost: far\nmachine: {machine}\nruntimes: [onnxruntime]\n"
+        (folder / f"far-{machine}.yaml").write_text(profile, encoding="utf-8")
+    own = keys(recipe, until="export")["export"]
+    assert keys(recipe, "bench.device=far-aarch64", until="export")["export"] == own
+    assert keys(recipe, "bench.device=far-x86_64", until="export")["export"] != own
+
+
 STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
 
 

@@ -63,6 +63,10 @@ from small_recipe import BASE, changed, line_of
             "recipe: quantise.smooth is asked for, which only int8 formats use, and none is made: add one such as onnx",
         ),
         (
+            changed(quantise={"smooth": True, "qat": {}}, export={"formats": ["onnx-int8", "tflite-int16-static"]}),
+            "recipe: quantise.smooth is asked for, which only static int8 formats use here, and none is made: add one",
+        ),
+        (
             changed(quantise={"smooth": "maybe"}),
             "recipe: quantise.smooth: input should be 'auto', True or False, not 'maybe'",
         ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgedistil.hashing import hash_file
-from edgedistil.pipeline.quantising import check_formats, static_parameters, target_parameters
+from edgedistil.pipeline.quantising import check_formats, device_integers, static_parameters, target_parameters
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
@@ -81,7 +81,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             "max_length": recipe.max_length,
             "name": recipe.name,
             "licences": [recipe.examples.licence, recipe.teacher.licence],
-            "reduced_range": "onnx-int8" in formats and needs_reduced_range(),
+            "reduced_range": "onnx-int8" in formats and (needs_reduced_range() or device_integers(build)[1]),
             **({"onnx_int4": INT4_VERSION} if "onnx-int4" in formats else {}),
             **({"onnx_dynamic": DYNAMIC_VERSION} if "onnx-int8" in formats else {}),
             **({"onnx_static": STATIC_VERSION} if "onnx-int8-static" in formats else {}),

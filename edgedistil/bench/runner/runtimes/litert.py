@@ -102,7 +102,10 @@ class LiteRtModel:
         rows = []
         for ids, mask in zip(input_ids, attention_mask):
             runner, feed = self._feed(ids, mask)
-            outputs = runner(**feed)
+            try:
+                outputs = runner(**feed)
+            except Exception as error:
+                raise RunnerError(f"LiteRT failed on a text of {len(ids)} tokens ({error})") from error
             found = [np.array(outputs[name][0], dtype=np.float32) for name in chosen_outputs(list(outputs))]
             logits = found[0] if len(found) == 1 else np.stack(found, axis=-1)
             rows.append(_at_length(logits, len(ids)) if logits.ndim > 1 else logits)
