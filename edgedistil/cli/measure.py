@@ -15,6 +15,7 @@ from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.devices import DeviceProfile, connect, load_profile
+from edgedistil.devices.fitting import check_opened, opened_by
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import TerminalProgress
 
@@ -75,6 +76,16 @@ def _values(asked: int | tuple[int, ...] | None) -> tuple[int, ...]:
     return (asked,) if isinstance(asked, int) else asked
 
 
+def _chosen(bundle: Bundle, asked: Sequence[str], profile: DeviceProfile) -> list[str]:
+    for name in asked:
+        bundle.path(name)
+    check_opened(profile, asked, bundle.formats, "--format")
+    offered = opened_by(profile, bundle.formats)
+    if not offered:
+        check_opened(profile, bundle.formats, FORMATS, str(bundle.folder))
+    return list(asked) or offered
+
+
 def _runnable(
     bundle: Bundle, ask: Ask, profile: DeviceProfile, progress: TerminalProgress
 ) -> tuple[list[str], set[str]]:
@@ -82,9 +93,11 @@ def _runnable(
 
     What is installed on this machine says something of this machine alone; another tells of each file itself. A
     runtime that is missing here is said once, not for each file, unless it is the only one of a file asked for.
+
+    Raises:
+        UsageError: When the bundle lacks a format asked for, or the device or this machine a runtime for it.
     """
-    offered = [name for name in bundle.formats if profile.opens.intersection(FORMATS[name].runtimes)]
-    chosen = list(ask.formats) or offered
+    chosen = _chosen(bundle, ask.formats, profile)
     if profile.kind != "local":
         return chosen, profile.opens
     wanted = {runtime for name in chosen for runtime in FORMATS[name].runtimes if runtime in profile.opens}

@@ -16,7 +16,7 @@ from edgedistil.export.calibration import check_rows
 from edgedistil.export.forms import Form, settle_forms
 from edgedistil.export.making import QUANTISERS, Calibrating, Job, source_of
 from edgedistil.export.search.engine import NothingHoldsError, Search, search
-from edgedistil.export.search.records import SearchLog, Trial
+from edgedistil.export.search.records import SearchLog, Trial, told_drop
 from edgedistil.export.search.scheme import Meter, Scheme
 from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.progress import Progress
@@ -157,5 +157,5 @@ def nearest_of(log: SearchLog, scheme: str) -> Trial:
 def _missed(nearest: Trial, target: Target) -> str:
     return (
         f"{FORMATS[nearest.scheme].title}: it loses more than quantise.max_drop ({target.max_drop:g}); the nearest of "
-        f"what was tried is {nearest.describe()}, {nearest.drop:.4f} below fp32"
+        f"what was tried is {nearest.describe()}, {told_drop(nearest.drop or 0.0)} below fp32"
     )

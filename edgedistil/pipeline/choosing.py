@@ -11,7 +11,7 @@ from edgedistil.bundle.read import Bundle
 from edgedistil.bundle.records import check, read_json
 from edgedistil.export.search.choice import choose
 from edgedistil.export.search.engine import Winner
-from edgedistil.export.search.records import SearchLog, Trial
+from edgedistil.export.search.records import SearchLog, Trial, told_drop
 from edgedistil.report.trials import TRIALS_NAME
 
 
@@ -85,7 +85,7 @@ def _line(trials: Sequence[Trial], bundle: Bundle, log: SearchLog, measurements:
 def _told(trial: Trial) -> str:
     kept = f" with {', '.join(trial.kept)} in higher precision" if trial.kept else ""
     drop = trial.drop or 0.0
-    said = f"{drop:.4f} below fp32" if drop > 0 else "nothing below fp32"
+    said = f"{told_drop(drop)} below fp32" if drop > 0 else "nothing below fp32"
     return f"{FORMATS[trial.scheme].title}{kept}, {said}"
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
+from edgedistil.devices.fitting import check_opened, opened_by
 from edgedistil.devices.profile import DeviceProfile, load_profile
-from edgedistil.errors import UsageError
 from edgedistil.pipeline.stage import StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.recipe.quantising import Quantise
@@ -34,17 +34,19 @@ def check_formats(build: Build) -> None:
         UsageError: When it is so, with the formats that the device runs; or there is no such device.
     """
     asked = [name for name in build.recipe.export.formats if name not in ALL_FORMATS]
-    if not asked:
-        return
-    profile = _profile(build)
-    for name in asked:
-        if not profile.opens.intersection(FORMATS[name].runtimes):
-            able = [other for other, made in FORMATS.items() if profile.opens.intersection(made.runtimes)]
-            raise UsageError(
-                f"device '{profile.name}' runs no {' or '.join(FORMATS[name].runtimes)}, which {name} needs",
-                where="export.formats",
-                cure=f"choose one of: {', '.join(able)}",
-            )
+    if asked:
+        check_opened(_profile(build), asked, FORMATS, "export.formats")
+
+
+def check_measured(build: Build) -> None:
+    """Refuses formats none of which the bench's device has a runtime for.
+
+    Raises:
+        UsageError: As `check_formats`.
+    """
+    asked = build.recipe.export.formats
+    if not opened_by(_profile(build), asked):
+        check_opened(_profile(build), asked, FORMATS, "export.formats")
 
 
 def static_parameters(build: Build, formats: Sequence[str]) -> dict[str, Any]:

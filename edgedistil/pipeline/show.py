@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from edgedistil.bench.measurement import read_measurements
 from edgedistil.bundle.usage import usage_of
 from edgedistil.pipeline.answers import answers_of, line_of
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.choosing import form_lines, quantised_lines
 from edgedistil.pipeline.estimate import Speeds, human_time
 from edgedistil.pipeline.plan import Plan
+from edgedistil.pipeline.publish import Published
 from edgedistil.pipeline.run import Outcome
 from edgedistil.report.table import make_rows, render_json, render_table
 
@@ -137,6 +139,9 @@ def _next_commands(outcome: Outcome, recipe: Path) -> list[str]:
     lines = [f"bundle:  {bundle}"]
     if published.report:
         lines.append(f"report:  {_short(published.report)}")
+    elif _measured_others(published):
+        older = _short(published.folder / "report.html")
+        lines.append(f"report:  {older} is of other files; to measure these: edgedistil run {_short(recipe)}")
     lines += [
         f"took:    {human_time(outcome.seconds)}",
         "next:",
@@ -145,8 +150,15 @@ def _next_commands(outcome: Outcome, recipe: Path) -> list[str]:
         f"  edgedistil baseline set {bundle}",
         f"  edgedistil gate {bundle} --baseline benchmarks/baselines/{name}.json",
     ]
-    del recipe
     return lines
+
+
+def _measured_others(published: Published) -> bool:
+    """Tells whether what lies beside a bundle was measured on files that it no longer holds."""
+    path, manifest = published.folder / "measurements.jsonl", published.bundle.manifest
+    made = read_measurements(path) if path.is_file() else []
+    held = {record.sha256 for record in manifest.files}
+    return any(one.bundle == manifest.name and one.sha256 not in held for one in made)
 
 
 def _short(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.errors import UsageError, did_you_mean, nearest
 from edgedistil.recipe.pruning import BUDGETS
 from edgedistil.recipe.schema import Recipe
 from edgedistil.recipe.section import FORM
+
+_LISTED = re.compile(r"'([^']*)'")
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,10 @@ def _usage_error(error: ValidationError, where: str) -> UsageError:
     message = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], (dict, list, BaseModel)) else f", not {_shown(first['input'])}"
     prefix = f"{key}: " if key else ""
-    return UsageError(f"{prefix}{message[0].lower()}{message[1:]}{given}{tail}", where=where)
+    what = f"{prefix}{message[0].lower()}{message[1:]}{given}{tail}"
+    # Pydantic lists what may stand there; of a long list the nearest is worth a word more.
+    close = nearest(str(first["input"]), _LISTED.findall(message)) if first["type"] == "literal_error" else None
+    return UsageError(what, where=where, cure=f"did you mean '{close}'?" if close else None)
 
 
 def _keys(place: Sequence[str | int]) -> list[str]:

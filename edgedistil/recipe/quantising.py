@@ -102,6 +102,14 @@ class Quantise(Section):
                 f"quantise.smooth is asked for, which only {kind} formats use{' here' if ranged else ''}, and none is "
                 f"made: add one such as onnx-int8{such} or tflite-int8{such} to export.formats"
             )
+        for name in ("calibration", "activations"):
+            asked = getattr(self, name) != type(self).model_fields[name].default
+            others = name == "calibration" and self.backend != "own"
+            if asked and not others and "onnx-int8-static" not in formats:
+                raise ValueError(
+                    f"quantise.{name} is asked for, which only onnx-int8-static uses, and it is not made: add it to "
+                    "export.formats"
+                )
         if self.max_drop is not None and not static and not any("int" in name for name in formats):
             raise ValueError(
                 "quantise.max_drop is asked for, and no int8 or int4 format is made: add one such as onnx-int8 or "

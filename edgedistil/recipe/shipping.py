@@ -40,6 +40,13 @@ class Export(Section):
     """Lengths in tokens: one signature each in a TFLite file, whose shapes are static."""
 
     @model_validator(mode="after")
+    def _each_once(self) -> Export:
+        twice = [name for name in self.formats if self.formats.count(name) > 1]
+        if twice:
+            raise ValueError(f"formats names '{twice[0]}' more than once")
+        return self
+
+    @model_validator(mode="after")
     def _sorted(self) -> Export:
         if list(self.sequence_lengths) != sorted(set(self.sequence_lengths)):
             raise ValueError("sequence_lengths must rise, each length once, such as [32, 64, 128]")

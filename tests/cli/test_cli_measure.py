@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import tiny_bundle
 from edgedistil.cli import measure
 from edgedistil.cli.measure import Ask
 from edgedistil.devices.profile import DeviceProfile
+from edgedistil.errors import UsageError
 
 
 class Said:
@@ -31,3 +33,25 @@ def test_a_runtime_that_is_missing_here_is_said_once_and_its_cases_are_not_made(
     assert said.lines == ["edgedistil: left out: openvino is not installed: pip install 'edgedistil[openvino]'"] * 2
     only = profile.model_copy(update={"runtimes": ["openvino"]})
     assert measure._runnable(bundle, Ask(formats=("onnx-fp32",)), only, said) == (["onnx-fp32"], {"openvino"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (("onnx-int9",), r"no file of format 'onnx-int9' in this bundle; it has: "),
+        (("onnx-fp32,onnx-int8",), r"no file of format 'onnx-fp32,onnx-int8' in this bundle; it has: "),
+        (
+            ("onnx-fp32",),
+            r"--format: device 'small' runs no onnxruntime.*, which onnx-fp32 needs; choose another",
+        ),
+        ((), r"bundle.*: device 'small' runs no onnxruntime.*, which onnx-fp32 needs; choose one of: tflite-fp32"),
+    ],
+)
+def test_a_format_that_is_not_there_or_not_for_the_device_is_said_in_one_line(
+    asked: tuple[str, ...], line: str, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle.make_bundle(tmp_path)
+    profile = DeviceProfile(name="small", kind="local", runtimes=["litert"])
+    with pytest.raises(UsageError) as caught:
+        measure._runnable(bundle, Ask(formats=asked), profile, Said())
+    assert re.search(line, caught.value.line())

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from accelerate.state import AcceleratorState
+from command import typed
 
 from edgedistil.bundle.read import open_bundle
 from edgedistil.pipeline.plan import plan_recipe
@@ -46,3 +47,15 @@ def test_a_student_is_made_ready_and_its_static_file_holds(asked: str, tiny_run)
         assert "encoder.layers.0.ffn.up" in ranges
         assert "classifier" not in ranges
         assert lines == []
+
+
+def test_a_report_of_files_that_the_bundle_no_longer_holds_is_said_to_be_so(tiny_run):
+    try:
+        done = typed(["export", "export/tiny.yaml", "--set", "export.formats=[onnx-fp32,onnx-int4]"], tiny_run.root)
+        assert done.returncode == 0, done.stderr
+        line = "report.html is of other files; to measure these: edgedistil run export/tiny.yaml"
+        assert line in done.stdout.replace("\n", " ")
+    finally:
+        done = typed(["run", "export/tiny.yaml"], tiny_run.root)
+    assert done.returncode == 0, done.stderr
+    assert "is of other files" not in done.stdout

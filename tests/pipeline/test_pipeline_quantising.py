@@ -8,7 +8,7 @@ from tiny import tiny_recipe
 from edgedistil.devices.profile import DeviceProfile
 from edgedistil.errors import UsageError
 from edgedistil.pipeline import quantising
-from edgedistil.pipeline.quantising import check_formats, static_parameters
+from edgedistil.pipeline.quantising import check_formats, check_measured, static_parameters
 from edgedistil.recipe.schema import Recipe
 
 
@@ -34,10 +34,22 @@ def test_a_scheme_that_the_device_cannot_run_is_said_before_the_work(monkeypatch
     check_formats(build_of(monkeypatch, local("litert"), export=usual))
 
 
+def test_a_device_that_runs_none_of_the_usual_formats_is_said_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = {"formats": ["onnx-int8", "tflite-int8"], "sequence_lengths": [32]}
+    check_measured(build_of(monkeypatch, local("litert"), export=both))
+    with pytest.raises(UsageError) as caught:
+        check_measured(build_of(monkeypatch, local("litert"), export={**both, "formats": ["onnx-int8"]}))
+    assert caught.value.line().startswith(
+        "export.formats: device 'mine' runs no onnxruntime, which onnx-int8 needs; choose one of: tflite-fp32"
+    )
+
+
 def test_the_device_decides_on_the_integers_unless_the_recipe_does(monkeypatch: pytest.MonkeyPatch) -> None:
     def kind(profile: object, machine: str = "x86_64", **asked: object) -> tuple[str, bool]:
         monkeypatch.setattr(quantising.platform, "machine", lambda: machine)
-        found = static_parameters(build_of(monkeypatch, profile, quantise=asked), ["onnx-int8-static"])["quantise"]
+        formats = {"formats": ["onnx-int8-static"], "sequence_lengths": [32]}
+        build = build_of(monkeypatch, profile, quantise=asked, export=formats)
+        found = static_parameters(build, ["onnx-int8-static"])["quantise"]
         return found["activations"], found["reduced_range"]
 
     pi = SimpleNamespace(kind="ssh", machine="aarch64")
@@ -49,5 +61,5 @@ def test_the_device_decides_on_the_integers_unless_the_recipe_does(monkeypatch: 
 
 
 def test_a_stage_without_static_files_keeps_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = build_of(monkeypatch, local("onnxruntime"), quantise={"calibration": "minmax"})
+    build = build_of(monkeypatch, local("onnxruntime"), quantise={"calibration_examples": 9})
     assert static_parameters(build, ["onnx-fp32", "onnx-int8", "onnx-int4"]) == {}

@@ -67,6 +67,18 @@ from small_recipe import BASE, changed, line_of
             "recipe: quantise.smooth is asked for, which only static int8 formats use here, and none is made: add one",
         ),
         (
+            changed(quantise={"calibration": "entropy"}, export={"formats": ["tflite-int8-static"]}),
+            "recipe: quantise.calibration is asked for, which only onnx-int8-static uses, and it is not made: add it",
+        ),
+        (
+            changed(quantise={"activations": "int8"}, export={"formats": ["onnx-int8"]}),
+            "recipe: quantise.activations is asked for, which only onnx-int8-static uses, and it is not made: add",
+        ),
+        (
+            changed(export={"formats": ["onnx-int8", "onnx-fp32", "onnx-int8"]}),
+            "recipe: export: formats names 'onnx-int8' more than once",
+        ),
+        (
             changed(quantise={"smooth": "maybe"}),
             "recipe: quantise.smooth: input should be 'auto', True or False, not 'maybe'",
         ),
@@ -126,6 +138,18 @@ from small_recipe import BASE, changed, line_of
 )
 def test_a_wrong_key_or_value_is_named(text: str, line: str):
     assert line_of(text).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        (BASE + "export: {formats: [onnx-fp33]}", "not 'onnx-fp33'; did you mean 'onnx-fp32'?"),
+        (BASE + "task: text-clasification", "not 'text-clasification'; did you mean 'text-classification'?"),
+        (BASE + "export: {formats: [xyz]}", "not 'xyz'"),
+    ],
+)
+def test_of_a_long_list_the_nearest_is_named(text: str, end: str):
+    assert line_of(text).endswith(end)
 
 
 @pytest.mark.parametrize(

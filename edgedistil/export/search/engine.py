@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgedistil.errors import EdgeDistilError
 from edgedistil.export.search.measuring import Bench
-from edgedistil.export.search.records import Purpose, SearchLog, Trial
+from edgedistil.export.search.records import Purpose, SearchLog, Trial, told_drop
 from edgedistil.export.search.scheme import Scheme
 from edgedistil.export.search.sizes import Sizes
 from edgedistil.progress import Progress, SilentProgress
@@ -69,7 +69,7 @@ class NothingHoldsError(EdgeDistilError):
         self.nearest = min(scored, key=lambda trial: (trial.drop, len(trial.kept)))
         super().__init__(
             f"no scheme keeps the score within {log.max_drop:g} of fp32's {log.reference[self.nearest.scheme]:.4f}; "
-            f"the nearest is {self.nearest.describe()}, {self.nearest.drop:.4f} below",
+            f"the nearest is {self.nearest.describe()}, {told_drop(self.nearest.drop or 0.0)} below",
             where="quantise.max_drop",
             cure=f"allow {_rounded_up(self.nearest.drop or 0.0):g}, ask for another scheme, or ship fp32",
         )

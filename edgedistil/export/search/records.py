@@ -40,6 +40,11 @@ class Trial(Record):
         return f"{self.scheme} with {', '.join(self.kept)} in higher precision" if self.kept else self.scheme
 
 
+def told_drop(drop: float) -> str:
+    """Returns a drop as a person reads it: four digits, or the first that is not nought."""
+    return f"{drop:.4f}" if drop == 0.0 or abs(drop) >= 5e-5 else f"{drop:.1g}"
+
+
 class SearchLog(Record):
     """A whole search, in the order of its trials."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.hashing import hash_value
+from edgedistil.pipeline.quantising import check_measured
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
 from edgedistil.pipeline.stages.context import Build
@@ -24,8 +25,13 @@ def open_device(build: Build) -> Device:
 
 
 def bench_stage(build: Build) -> Stage:
-    """Returns the stage that writes `measurements.jsonl`, the teacher's row first."""
+    """Returns the stage that writes `measurements.jsonl`, the teacher's row first.
+
+    Raises:
+        UsageError: When the device has no runtime for any file that ships, or there is no such device.
+    """
     recipe = build.recipe
+    check_measured(build)
     device = open_device(build)
     inputs = {"reference-teacher": reference_stage(build, "teacher")}
     if recipe.prune is not None:
