@@ -16,6 +16,7 @@ from int8_files import File, peer_files
 from transformers import AutoModelForSequenceClassification, DistilBertForSequenceClassification
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.quiet import silence
 
 ENDING = ", by hand"
 
@@ -32,7 +33,8 @@ def by_hand(model: DistilBertForSequenceClassification, length: int, rows: Evalu
     source = folder / "model"
     model.save_pretrained(source)
     optimum_export(source, folder / "onnx")
-    litert_convert(source, length, folder / "model.tflite")
+    with silence():
+        litert_convert(source, length, folder / "model.tflite")
     onnx, tflite = folder / "onnx" / "model.onnx", folder / "model.tflite"
     files = [
         File("optimum-cli export", "optimum-cli", "fp32", onnx, "onnxruntime"),
