@@ -48,7 +48,8 @@ def collect(recipe: Path, name: str) -> Path:
     if missing:
         raise SystemExit(f"stage '{missing[0]}' is not done: edgedistil run {recipe}")
     finished = {stage: found for stage, found in done.items() if found is not None}
-    published = publish(plan.build.workspace.run_folder(plan.build.recipe.name), finished)
+    asked = plan.build.recipe
+    published = publish(plan.build.workspace.run_folder(asked.name), finished, asked.model_dump(mode="json"))
     folder = RESULTS / name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(published.folder / "measurements.jsonl", folder / "measurements.jsonl")
