@@ -81,8 +81,9 @@ def settle_forms(
             apart.append(_distance(one, name, files[-1], evaluation, reference))
             bar.advance()
         found[name] = Form(*apart)
-        files.pop(found[name].smooth).replace(job.place(name))
-        files.pop().unlink()
+        nearer, other = reversed(files) if found[name].smooth else files
+        nearer.replace(job.place(name))
+        other.unlink()
     return replace(job, plain=frozenset(name for name, form in found.items() if not form.smooth)), found
 
 

@@ -69,7 +69,7 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
             where=recipe.name,
             cure=f"choose 1 to {layers_of(build.start_config)}",
         )
-    _check_lengths(build)
+    _check_lengths(build, exports=until in (None, "export"))
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
     if until == "general" and recipe.general is None:
@@ -93,12 +93,17 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     return Plan(build, stages, goal)
 
 
-def _check_lengths(build: Build) -> None:
-    """Refuses texts that are longer than what teacher or student has positions for."""
+def _check_lengths(build: Build, *, exports: bool) -> None:
+    """Refuses texts that are longer than what teacher or student has positions for.
+
+    A bench's length is cut to the recipe's longest text, and so is none to be refused.
+    """
     recipe = build.recipe
-    asked = {"max_length": recipe.max_length, "bench.sequence_length": recipe.bench.sequence_length}
-    if any(name.startswith("tflite") for name in recipe.export.formats):
-        asked["export.sequence_lengths"] = max(recipe.export.sequence_lengths)
+    asked = {"general.max_length": recipe.general.max_length} if recipe.general else {}
+    if recipe.data is not None:
+        asked["max_length"] = recipe.max_length
+        if exports and any(name.startswith("tflite") for name in recipe.export.formats):
+            asked["export.sequence_lengths"] = max(recipe.export.sequence_lengths)
     for title, config in (("the teacher", build.teacher_config), ("student.start", build.start_config)):
         longest = config.get("max_position_embeddings")
         for where, length in asked.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from edgedistil.distil.student import make_student
-from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertHeadModel
 from edgedistil.models.convert import from_checkpoint
 from edgedistil.pipeline.stages.context import Build
@@ -31,13 +30,6 @@ def first_student(build: Build, teacher: EdgeBertHeadModel) -> EdgeBertHeadModel
         config.head,
         config.problem,
     )
-    longest = source.config.max_position_embeddings
-    if longest < build.recipe.max_length:
-        raise UsageError(
-            f"it takes texts of up to {longest} tokens, the recipe's have up to {build.recipe.max_length}",
-            where=str(build.start.folder),
-            cure="lower max_length, or start from another model",
-        )
     student = make_student(source, **shape)
     if student.config.hidden_size == config.hidden_size:
         _take_head(student, make_student(teacher, layers=1))

@@ -78,8 +78,8 @@ def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, overr
             "export.sequence_lengths: 128 tokens are more than the 64 that the teacher takes; choose at most 64",
         ),
         (
-            ("bench.sequence_length=96", "export.sequence_lengths=[96]", "export.formats=[onnx-int8]"),
-            "bench.sequence_length: 96 tokens are more than the 64 that the teacher takes; choose at most 64",
+            ("general.text=data/plain.txt", "general.max_length=100"),
+            "general.max_length: 100 tokens are more than the 64 that the teacher takes; choose at most 64",
         ),
     ],
 )
@@ -91,6 +91,11 @@ def test_texts_longer_than_the_teacher_takes_are_refused_before_the_work(recipe:
 
 def test_a_signature_longer_than_the_teacher_takes_is_no_matter_where_no_file_has_signatures(recipe: Path):
     assert keys(recipe, "export.sequence_lengths=[32,128]", "export.formats=[onnx-int8]")
+    assert keys(recipe, "export.sequence_lengths=[32,128]", until="distil")
+
+
+def test_a_bench_longer_than_the_teacher_takes_is_cut_to_the_longest_text(recipe: Path):
+    assert keys(recipe, "bench.sequence_length=96", "export.sequence_lengths=[96]", "export.formats=[onnx-int8]")
 
 
 def test_a_far_x86_gets_seven_bits_whatever_machine_makes_its_file(recipe: Path, monkeypatch: pytest.MonkeyPatch):

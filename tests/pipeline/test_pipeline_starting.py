@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -51,8 +52,11 @@ def test_a_start_of_another_width_gives_its_own(recipe: Path, tmp_path: Path):
 
 def test_a_start_for_shorter_texts_is_refused(recipe: Path, tmp_path: Path):
     start = write_teacher(tmp_path / "start")
-    with pytest.raises(UsageError, match="takes texts of up to 64 tokens, the recipe's have up to 128"):
-        student_of(recipe, start, "max_length=128", "export.sequence_lengths=[128]")
+    asked = [f"student.start.model={start}", "teacher.model=longer", "max_length=128", "export.sequence_lengths=[128]"]
+    teacher = write_teacher(recipe.parent.parent / "longer") / "config.json"
+    teacher.write_text(json.dumps(json.loads(teacher.read_text()) | {"max_position_embeddings": 512}))
+    with pytest.raises(UsageError, match=r"max_length: 128 tokens are more than the 64 that student\.start takes"):
+        plan_recipe(load_recipe(recipe, asked), Workspace.of_recipe(recipe))
 
 
 class Heard(SilentProgress):
