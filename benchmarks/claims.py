@@ -14,7 +14,7 @@ from typing import Any
 
 from distillation_table import distillation_table
 from figures import Promise, read_run
-from int8_speed_table import int8_speed_table
+from int8_speed_table import PROCESSORS, int8_speed_table
 from int8_table import int8_table, shipped_table
 from int8_variants_table import variants_table
 from pattern_table import pattern_table
@@ -29,7 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CLAIMS = ROOT / "benchmarks" / "claims.json"
 PAGES = (ROOT / "README.md", RESULTS / "README.md")
-INT8_PROCESSORS = {"amx": "with AMX", "vnni": "with AVX-512 VNNI", "plain": "with AVX2"}
 INT8_STUDENTS = {
     "sst2": "SST-2",
     "sst2-dense": "SST-2, not pruned",
@@ -97,7 +96,7 @@ def tables() -> dict[str, str]:
         "int8": int8_table(RESULTS / "int8" / "sst2.json"),
         "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-ranges": variants_table(RESULTS / "int8", INT8_STUDENTS),
-        "int8-speed": int8_speed_table(RESULTS / "int8", INT8_PROCESSORS),
+        "int8-speed": int8_speed_table(RESULTS / "int8", PROCESSORS),
         "pruning": pruning_table(RESULTS / "pruning" / "sst2.json", short=True),
         "block-sparse": pattern_table(RESULTS / "pattern" / "block_sparse.json"),
         "claims": markdown_table(compute_claims()),

@@ -6,13 +6,11 @@ model, then ai-edge-quantizer. In `int8_peers.py` the same tools are given our e
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from int8_files import File, peer_files
+from int8_peers import optimum_cli
 from transformers import AutoModelForSequenceClassification, DistilBertForSequenceClassification
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
@@ -46,9 +44,7 @@ def by_hand(model: DistilBertForSequenceClassification, length: int, rows: Evalu
 
 def optimum_export(model: Path, target: Path) -> None:
     """Writes what `optimum-cli export onnx --task text-classification` makes of a model's folder."""
-    command = [str(Path(sys.executable).with_name("optimum-cli")), "export", "onnx", "--model", str(model)]
-    command += ["--task", "text-classification", str(target)]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    optimum_cli("export", "onnx", "--model", str(model), "--task", "text-classification", str(target))
 
 
 def litert_convert(model: Path, length: int, target: Path) -> None:

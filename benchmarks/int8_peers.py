@@ -32,10 +32,15 @@ def optimum_dynamic(source: Path, config: Path, target: Path, *, per_channel: bo
         given.mkdir()
         shutil.copyfile(source, given / "model.onnx")
         shutil.copyfile(config, given / "config.json")
-        command = [str(Path(sys.executable).with_name("optimum-cli")), "onnxruntime", "quantize", "--onnx_model"]
-        command += [str(given), "--avx512_vnni", *(["--per_channel"] if per_channel else []), "-o", str(made)]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+        words = ["--avx512_vnni", *(["--per_channel"] if per_channel else []), "-o", str(made)]
+        optimum_cli("onnxruntime", "quantize", "--onnx_model", str(given), *words)
         shutil.move(made / "model_quantized.onnx", target)
+
+
+def optimum_cli(*words: str) -> None:
+    """Runs optimum's command, without the internet."""
+    command = [str(Path(sys.executable).with_name("optimum-cli")), *words]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"HF_HUB_OFFLINE": "1"})
 
 
 def litert_plain(source: Path, target: Path) -> None:

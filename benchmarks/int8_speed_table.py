@@ -12,6 +12,7 @@ from int8_shipped import RUNTIMES
 from edgedistil.bundle.formats import RUNTIME_TITLES
 from edgedistil.report.table import number
 
+PROCESSORS = {"amx": "with AMX", "vnni": "with AVX-512 VNNI", "plain": "with AVX2"}
 OTHERS = {"peers": "peers', of our fp32 file", "by_hand": "peers', by hand"}
 
 
@@ -24,18 +25,18 @@ def int8_speed_table(folder: Path, kinds: Mapping[str, str]) -> str:
     """
     heads = ["processor", "runtime", "ours", *(f"{title} | ours against it" for title in OTHERS.values())]
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (2 * len(OTHERS) + 1)}"]
-    sessions = set()
+    told = set()
     for kind, title in kinds.items():
         path = folder / f"speed-{kind}.json"
         if not path.is_file():
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
-        sessions.add(record["sessions"])
+        settings = f"{record['tokens']} tokens, {record['threads']} threads"
+        told.add(f"{settings}; medians of {record['sessions']} sessions, the least and the greatest in brackets")
         for runtime in RUNTIMES:
             cells = [title, RUNTIME_TITLES[runtime], *_cells(record["best"][runtime])]
             lines.append(f"| {' | '.join(cells)} |")
-    told = f"medians of {' or '.join(map(str, sorted(sessions)))} sessions, the least and the greatest in brackets"
-    return "\n".join([*lines, "", f"speed against fp32 in ONNX Runtime, 128 tokens, 2 threads; {told}"])
+    return "\n".join([*lines, "", f"speed against fp32 in ONNX Runtime, {'; or '.join(sorted(told))}"])
 
 
 def _cells(best: Mapping[str, Any]) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from figures import Promise, value
 from int8_shipped import largest_share, worst_loss
+from int8_speed_table import PROCESSORS
 
 from edgedistil.bundle.formats import RUNTIME_TITLES
-
-_PROCESSORS = {"amx": "with AMX", "vnni": "with AVX-512 VNNI"}
 
 
 def shipped(name: str, title: str, student: str = "the pruned student") -> Promise:
@@ -35,7 +34,7 @@ def fast(runtime: str, processor: str, against: str, bar: str) -> Promise:
             "times as fast",
         ),
     }[against]
-    claim = f"6 x 768, 128 tokens, {_PROCESSORS[processor]}, our fastest 8-bit file in {title} against {beside}"
+    claim = f"6 x 768, 128 tokens, {PROCESSORS[processor]}, our fastest 8-bit file in {title} against {beside}"
     return Promise(f"int8.{against}-{runtime}", claim, bar, unit, "int8", file, value(file, "best", runtime, key))
 
 

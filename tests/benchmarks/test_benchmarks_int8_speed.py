@@ -71,7 +71,12 @@ def test_a_processor_that_was_not_measured_has_no_rows_and_peers_that_were_not_t
     from int8_speed_table import int8_speed_table
 
     each = {"ours": [3.0, 2.9, 3.1], "peers": [2.0, 1.9, 2.1], "ours_against_peers": [1.5, 1.4, 1.6]}
-    record = {"sessions": 3, "best": dict.fromkeys(("onnxruntime", "openvino", "litert"), each)}
+    record = {
+        "sessions": 3,
+        "tokens": 128,
+        "threads": 2,
+        "best": dict.fromkeys(("onnxruntime", "openvino", "litert"), each),
+    }
     (tmp_path / "speed-vnni.json").write_text(json.dumps(record), encoding="utf-8")
 
     rows = [line for line in int8_speed_table(tmp_path, {"amx": "AMX", "vnni": "VNNI"}).splitlines() if "x (" in line]
