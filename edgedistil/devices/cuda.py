@@ -14,6 +14,7 @@ from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import BenchResult, run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.devices.profile import DeviceProfile, Kind, register
+from edgedistil.errors import UsageError
 from edgedistil.progress import Progress
 
 _ORT, _TENSORRT, _TORCH = "onnxruntime-cuda", "onnxruntime-tensorrt", "pytorch-cuda-"
@@ -72,8 +73,19 @@ class CudaDevice:
         settings: BenchSettings | None = None,
         progress: Progress | None = None,
     ) -> BenchResult:
-        """Measures the files on the GPU; a machine without one gives a failure a file, and no figure."""
-        return run_bench(on_gpu(cases, self.profile.runtimes), examples, settings, progress)
+        """Measures the files on the GPU; a machine without one gives a failure a file, and no figure.
+
+        Raises:
+            UsageError: When the profile's runtimes take none of the files.
+        """
+        taken = on_gpu(cases, self.profile.runtimes)
+        if not taken:
+            raise UsageError(
+                f"{', '.join(self.profile.runtimes)} takes none of: {', '.join(case.name for case in cases)}",
+                where=f"device '{self.profile.name}'",
+                cure="add onnx-fp16 to export.formats, or onnxruntime-cuda to the profile's runtimes",
+            )
+        return run_bench(taken, examples, settings, progress)
 
 
 def on_gpu(cases: Sequence[Case], runtimes: Sequence[str]) -> list[Case]:
@@ -82,8 +94,8 @@ def on_gpu(cases: Sequence[Case], runtimes: Sequence[str]) -> list[Case]:
     for case in cases:
         if case.runtime == "onnxruntime":
             taken += [
-                replace(case, name=f"{case.name}, {name.removeprefix('onnxruntime-')}", runtime=name)
-                for name in (_ORT, _TENSORRT)
+                replace(case, name=f"{case.name}, {name.removeprefix('onnxruntime-')}", runtime=runtime)
+                for name, runtime in _providers(case.format).items()
                 if name in runtimes
             ]
         if case.runtime == "pytorch":
@@ -93,6 +105,17 @@ def on_gpu(cases: Sequence[Case], runtimes: Sequence[str]) -> list[Case]:
                 if name.startswith(_TORCH)
             ]
     return taken
+
+
+def _providers(form: str) -> dict[str, str]:
+    """Returns what an ONNX file of a format is run with, by a profile's name for it.
+
+    Of integers TensorRT takes only symmetric int8 (https://github.com/microsoft/onnxruntime/issues/10743), which these
+    files have not.
+    """
+    if "int" in form:
+        return {_ORT: _ORT}
+    return {_ORT: _ORT, _TENSORRT: f"{_TENSORRT}-fp16" if form == "onnx-fp16" else _TENSORRT}
 
 
 register("cuda", Kind(CudaProfile, CudaDevice))

@@ -201,7 +201,7 @@ def advice(rows: Sequence[Row]) -> list[str]:
     if not names:
         return []
     told = "int8 in ONNX Runtime on CUDA is slower than fp16, as few of its nodes have kernels there: choose onnx-fp16"
-    return [f"{told}, or TensorRT ({', '.join(names)})"]
+    return [f"{told} ({', '.join(names)})"]
 
 
 def tokenising(rows: Sequence[Row]) -> str:

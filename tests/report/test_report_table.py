@@ -58,7 +58,7 @@ def test_int8_on_plain_cuda_is_advised_against(measurement: Make) -> None:
     cuda = measurement(name="ONNX int8, cuda", format="onnx-int8", runtime="onnxruntime-cuda")
     text = render_markdown(make_rows([cuda]))
     assert "int8 in ONNX Runtime on CUDA is slower than fp16" in text
-    assert "choose onnx-fp16, or TensorRT (ONNX int8, cuda)" in text
+    assert "choose onnx-fp16 (ONNX int8, cuda)" in text
     assert "CUDA was not measured" not in text
     for other in ({"format": "onnx-fp16"}, {"runtime": "onnxruntime-tensorrt"}, {"runtime": "onnxruntime"}):
         assert "slower" not in render_markdown(make_rows([cuda.model_copy(update=other)]))

@@ -53,6 +53,7 @@ _MODULES = {
     "onnxruntime": ".onnxruntime",
     "onnxruntime-cuda": ".onnxruntime_cuda",
     "onnxruntime-tensorrt": ".onnxruntime_tensorrt",
+    "onnxruntime-tensorrt-fp16": ".onnxruntime_tensorrt_fp16",
     "openvino": ".openvino",
     "openvino-bf16": ".openvino_bf16",
     "litert": ".litert",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -18,6 +18,9 @@ try:
 except ImportError as error:
     raise RunnerError("onnxruntime is not installed", "run: pip install onnxruntime") from error
 
+Provider = Union[str, Tuple[str, Dict[str, str]]]
+"""An execution provider's name, or that and its options."""
+
 _TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 
 
@@ -27,7 +30,7 @@ class OnnxModel:
     name = "onnxruntime"
     version: str = onnxruntime.__version__
 
-    def __init__(self, path: str, threads: int, providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
+    def __init__(self, path: str, threads: int, providers: Sequence[Provider] = ("CPUExecutionProvider",)) -> None:
         if not Path(path).is_file():
             raise RunnerError(f"{path}: no such file", "export it first")
         options = onnxruntime.SessionOptions()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
 from typing import Optional, Sequence, Type, TypeVar
 
 from ..errors import RunnerError
-from .onnxruntime import OnnxModel, onnxruntime
+from .onnxruntime import OnnxModel, Provider, onnxruntime
 
 PROVIDER = "CUDAExecutionProvider"
+INSTALL = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+_DRIVER = "libcuda.so"
+_CHECK = "check the driver with: nvidia-smi"
 
 Model = TypeVar("Model", bound=OnnxModel)
 
@@ -19,7 +24,7 @@ class OnnxCudaModel(OnnxModel):
 
 
 def open_on(
-    providers: Sequence[str], kind: Type[Model], path: str, threads: int, unknown: RunnerError, unusable: str, cure: str
+    providers: Sequence[Provider], kind: Type[Model], path: str, threads: int, unknown: RunnerError, cure: str
 ) -> Model:
     """Loads an ONNX file with the first of some providers, never with another in its place unseen.
 
@@ -29,18 +34,41 @@ def open_on(
         path: The file.
         threads: For what is left to the CPU.
         unknown: Raised when this onnxruntime has no such provider.
-        unusable: What was not found where it falls back from it: a CPU's time is no GPU's.
-        cure: What to do about that.
+        cure: What to do where a library is missing without which it falls back: a CPU's time is no GPU's.
 
     Raises:
-        RunnerError: In either case.
+        RunnerError: In either case, and where it falls back for want of a GPU.
     """
-    if providers[0] not in onnxruntime.get_available_providers():
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if first not in onnxruntime.get_available_providers():
         raise unknown
+    _find_libraries()
     model = kind(path, threads, providers)
-    if model.providers[0] != providers[0]:
-        raise RunnerError(f"{path}: onnxruntime found no usable {unusable}", cure)
+    if model.providers[0] != first:
+        missing = missing_library(first)
+        if missing and _DRIVER not in missing:
+            raise RunnerError(f"onnxruntime cannot use the GPU: {missing}", cure)
+        raise RunnerError(f"onnxruntime found no usable GPU{f': {missing}' if missing else ''}", _CHECK)
     return model
+
+
+def _find_libraries() -> None:
+    """Loads CUDA's and cuDNN's libraries from where pip put them, where the system's loader does not look."""
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:
+        preload()
+
+
+def missing_library(provider: str) -> str:
+    """Returns what the system's loader says of the first library that a provider needs and has not got; "" if none."""
+    name = provider.replace("ExecutionProvider", "").lower()
+    library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        # Where all are there, it still wants what onnxruntime gives it when it loads it.
+        return str(error) if "No such file" in str(error) else ""
+    return ""
 
 
 def load(path: str, threads: int, sequence_length: Optional[int], provider: str = PROVIDER) -> OnnxCudaModel:
@@ -56,5 +84,5 @@ def load(path: str, threads: int, sequence_length: Optional[int], provider: str 
         RunnerError: When this onnxruntime has no such provider, or falls back from it.
     """
     del sequence_length
-    unknown = RunnerError("this onnxruntime knows no GPU", "run: pip install onnxruntime-gpu (and remove onnxruntime)")
-    return open_on([provider], OnnxCudaModel, path, threads, unknown, "GPU", "check the driver with: nvidia-smi")
+    unknown = RunnerError("this onnxruntime knows no GPU", f"run: pip uninstall onnxruntime, then {INSTALL}")
+    return open_on([provider], OnnxCudaModel, path, threads, unknown, f"run: {INSTALL}")
