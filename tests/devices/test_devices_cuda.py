@@ -73,10 +73,10 @@ def test_no_provider_falls_back_unseen(
         # As where the provider is built in, and its libraries or the GPU are missing.
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider, "CPUExecutionProvider"])
         library = f"libonnxruntime_providers_{provider.removesuffix('ExecutionProvider').lower()}"
-        with pytest.raises(RunnerError, match=rf"cannot use the GPU: .*{library}\b.*; run: pip"):
+        with pytest.raises(RunnerError, match=rf"cannot use {provider}: .*{library}\b.*; run: pip"):
             runtime.load(file, 1, None)
         monkeypatch.setattr(onnxruntime_cuda, "missing_library", lambda _: "libcuda.so.1: cannot open")
-        with pytest.raises(RunnerError, match=r"no usable GPU: libcuda\.so\.1: cannot open; check the driver"):
+        with pytest.raises(RunnerError, match=r"Provider: libcuda\.so\.1: cannot open; check the driver"):
             runtime.load(file, 1, None)
         monkeypatch.undo()
     model = runtime.load(file, 1, None, "CPUExecutionProvider")

@@ -12,7 +12,6 @@ from .onnxruntime import OnnxModel, Provider, onnxruntime
 PROVIDER = "CUDAExecutionProvider"
 INSTALL = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 _DRIVER = "libcuda.so"
-_CHECK = "check the driver with: nvidia-smi"
 
 Model = TypeVar("Model", bound=OnnxModel)
 
@@ -46,9 +45,8 @@ def open_on(
     model = kind(path, threads, providers)
     if model.providers[0] != first:
         missing = missing_library(first)
-        if missing and _DRIVER not in missing:
-            raise RunnerError(f"onnxruntime cannot use the GPU: {missing}", cure)
-        raise RunnerError(f"onnxruntime found no usable GPU{f': {missing}' if missing else ''}", _CHECK)
+        told = f"onnxruntime cannot use {first}{f': {missing}' if missing else ''}"
+        raise RunnerError(told, cure if missing and _DRIVER not in missing else "check the driver with: nvidia-smi")
     return model
 
 
