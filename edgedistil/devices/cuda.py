@@ -110,8 +110,8 @@ def on_gpu(cases: Sequence[Case], runtimes: Sequence[str]) -> list[Case]:
 def _providers(form: str) -> dict[str, str]:
     """Returns what an ONNX file of a format is run with, by a profile's name for it.
 
-    Of integers TensorRT takes only symmetric int8 (https://github.com/microsoft/onnxruntime/issues/10743), which these
-    files have not.
+    Of integers TensorRT takes only symmetric int8 (https://github.com/microsoft/onnxruntime/issues/10743), and linear
+    layers' activations here have a zero point of their own.
     """
     if "int" in form:
         return {_ORT: _ORT}

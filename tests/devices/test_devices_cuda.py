@@ -58,8 +58,8 @@ def test_tensorrt_takes_what_it_has_kernels_for() -> None:
     ("runtime", "provider", "line"),
     [
         (onnxruntime_cuda, "CUDAExecutionProvider", "knows no GPU; run: pip uninstall onnxruntime, then pip install"),
-        (onnxruntime_tensorrt, "TensorrtExecutionProvider", "knows no TensorRT; run: pip install"),
-        (onnxruntime_tensorrt_fp16, "TensorrtExecutionProvider", "knows no TensorRT; run: pip install"),
+        (onnxruntime_tensorrt, "TensorrtExecutionProvider", "knows no TensorRT; run: pip uninstall onnxruntime"),
+        (onnxruntime_tensorrt_fp16, "TensorrtExecutionProvider", "knows no TensorRT; run: pip uninstall onnxruntime"),
     ],
 )
 def test_no_provider_falls_back_unseen(

@@ -21,7 +21,8 @@ class OnnxTensorRtModel(OnnxModel):
     """An ONNX file compiled for the GPU, once for what is bound, and for texts at a few lengths.
 
     An input that is shorter or longer than all before it has the file compiled anew, which takes far longer than any
-    inference: https://github.com/huggingface/optimum/pull/657. Texts are therefore padded to a power of two.
+    inference: https://github.com/huggingface/optimum/pull/657. Texts are therefore padded to a power of two, to 16
+    tokens at least.
     """
 
     name = "onnxruntime-tensorrt"
@@ -59,9 +60,9 @@ def open_compiled(kind: Type[Model], path: str, threads: int, provider: str, opt
     """Loads an ONNX file with TensorRT, some of its options set; see `load`."""
     providers: List[Provider] = [(provider, options), CUDA] if provider == PROVIDER else [provider]
     _find_libraries()
-    install = f"run: {INSTALL} with the TensorRT that it was built for, such as 'tensorrt-cu13<11'"
-    unknown = RunnerError("this onnxruntime knows no TensorRT", install)
-    return open_on(providers, kind, path, threads, unknown, install)
+    install = f"{INSTALL} with the TensorRT that it was built for, such as 'tensorrt-cu13<11'"
+    unknown = RunnerError("this onnxruntime knows no TensorRT", f"run: pip uninstall onnxruntime, then {install}")
+    return open_on(providers, kind, path, threads, unknown, f"run: {install}")
 
 
 def _find_libraries() -> None:
