@@ -46,6 +46,7 @@ STATIC = ("onnx-int8-static", "tflite-int8-static")
 VARIANTS = {
     "plain": (SMOOTHED, ["quantise.smooth=false"]),
     "smooth": (SMOOTHED, ["quantise.smooth=true"]),
+    "percentile": (STATIC, ["quantise.calibration=percentile"]),
     "minmax": (STATIC, ["quantise.calibration=minmax"]),
     "entropy": (STATIC, ["quantise.calibration=entropy"]),
     "target": (SMOOTHED, ["quantise.max_drop=0.005"]),

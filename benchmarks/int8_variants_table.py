@@ -14,6 +14,7 @@ from edgedistil.bundle.formats import RUNTIME_TITLES
 COLUMNS = {
     "": "as shipped",
     "plain": "not smoothed",
+    "percentile": "percentiles",
     "minmax": "min-max",
     "entropy": "entropy",
     "qat": "trained with rounding",

@@ -21,6 +21,7 @@ from edgedistil.export.quantise_onnx_static import quantise_onnx_static
 from edgedistil.export.quantise_tflite import quantise_tflite
 from edgedistil.export.quantise_tflite_int4 import int4_layers, quantise_tflite_int4
 from edgedistil.export.quantise_tflite_static import quantise_tflite_static, static_layers
+from edgedistil.export.range_methods import DEFAULT
 from edgedistil.export.ranges_onnx import onnx_ranges
 from edgedistil.export.ranges_tflite import tflite_ranges
 from edgedistil.export.tflite import export_tflite
@@ -58,7 +59,7 @@ class Calibrating:
 
     Attributes:
         rows: Real text of the training split; None when no such format is asked for.
-        method: A key of `calibration.METHODS`; TFLite's files follow rules of their own.
+        method: How ranges are chosen: a key of `range_methods.METHODS`.
         activations: `uint8` or `int8`, of the ONNX file.
         reduce_range: Keep the ONNX files' weights to 7 bits; None asks this machine's processor.
         folder: Where the ranges are kept as JSON; None forgets them.
@@ -66,7 +67,7 @@ class Calibrating:
     """
 
     rows: EvaluationSet | None = None
-    method: str = "percentile"
+    method: str = DEFAULT
     activations: str = "uint8"
     reduce_range: bool | None = None
     folder: Path | None = None
@@ -112,7 +113,7 @@ class Job:
     def saved(self, name: str) -> Path | None:
         """Returns where a static format's ranges are kept, those of either form on their own."""
         form = "-ready" if self.ready_for(name) else ""
-        return self.calibrating.saved(f"{container_of(name)}{form}")
+        return self.calibrating.saved(f"{name}{form}")
 
     def place(self, name: str) -> Path:
         """Returns a format's usual path, in a folder that exists."""
@@ -194,6 +195,7 @@ def _static_tflite(
         rows=check_rows(using.rows),
         activations=activations,
         keep=keep,
+        method=using.method,
         calibration=job.saved(name),
         ranges=job.known_ranges(name),
     )

@@ -28,6 +28,7 @@ from edgedistil.export.onnx_layers import nodes_to_keep
 from edgedistil.export.onnx_shapes import fix_shapes
 from edgedistil.export.qdq import QdqGraph, Range, activation_step, linear_nodes, open_graph, transposed, weight_step
 from edgedistil.export.quantise_onnx import needs_reduced_range
+from edgedistil.export.range_methods import DEFAULT
 
 # Of how this writes files, for the key of the stage that keeps them.
 VERSION = 3
@@ -67,7 +68,7 @@ def quantise_onnx_static(
     target: Path,
     *,
     rows: EvaluationSet | None = None,
-    method: str = "percentile",
+    method: str = DEFAULT,
     activations: str = "uint8",
     reduce_range: bool | None = None,
     saved: Path | None = None,
@@ -80,7 +81,7 @@ def quantise_onnx_static(
         source: The fp32 file, as `export_onnx` writes it.
         target: Where to write; replaced.
         rows: Real text to calibrate on; needed unless `ranges` is given.
-        method: How ranges are found: a key of `calibration.METHODS`.
+        method: How ranges are chosen: a key of `range_methods.METHODS`.
         activations: `uint8` or `int8`: the integers of activations that have a zero point. x86 multiplies unsigned with
             signed ones, ARM signed with signed.
         reduce_range: Keep weights to 7 bits. None asks this machine's processor; see `needs_reduced_range`.

@@ -24,9 +24,13 @@ from typing import Any, Literal
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.export.layer_names import in_order
+from edgedistil.export.range_methods import DEFAULT
 from edgedistil.export.tflite_layers import Product, products_of
 from edgedistil.export.tflite_ranges import Watched, ranges_of
 from edgedistil.export.tflite_rules import plan, write_quantised
+
+# Of how this writes files, for the key of the stage that keeps them.
+VERSION = 2
 
 Activations = Literal["int8", "int16"]
 
@@ -44,6 +48,7 @@ def quantise_tflite_static(
     rows: EvaluationSet,
     activations: Activations = "int8",
     keep: Sequence[str] = (),
+    method: str = DEFAULT,
     calibration: Path | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> None:
@@ -56,6 +61,8 @@ def quantise_tflite_static(
         activations: What the activations of static products are.
         keep: Names of layers whose products are dynamic instead; the embeddings, which are dynamic anyway, and in int8
             the head, stay in fp32 if they are named.
+        method: How int8 ranges are chosen: a key of `range_methods.METHODS`. In int16 they are the least and greatest
+            values, for 65,536 steps leave nothing to be won by clipping.
         calibration: Where the ranges are kept between calls; None measures them anew.
         ranges: Smallest and largest values known from elsewhere, such as from training with fake quantisation, by the
             name of the fp32 file's tensor; they stand in for what is measured.
@@ -65,7 +72,7 @@ def quantise_tflite_static(
         EdgeDistilError: When the quantiser fails.
     """
     made = plan(products_of(source), _static(activations), keep)
-    measured = ranges_of(source, rows, calibration)
+    measured = ranges_of(source, rows, method if activations == "int8" else "minmax", calibration)
 
     def rule(rules: Any, scopes: str) -> None:
         from ai_edge_quantizer import qtyping

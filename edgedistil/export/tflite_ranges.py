@@ -1,9 +1,7 @@
 """Calibration of TFLite files: the ranges of what goes into and comes out of every product, on real text.
 
 A row runs in the smallest signature it fits, as it will on the device. A product has one range for all signatures, or
-its bias, whose scale follows from its input's, would be stored once a signature. Padding does not count. On SST-2's
-6 x 384 student (128 rows of the training split) neither the mean of the rows' ranges nor percentiles (99.9 to 99.99)
-came nearer to fp32 than the plain smallest and largest value: 0.04 a logit on average, 0.04 to 0.22.
+its bias, whose scale follows from its input's, would be stored once a signature. Padding does not count.
 """
 
 from __future__ import annotations
@@ -18,8 +16,10 @@ import numpy as np
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.records import Record, check, read_json
 from edgedistil.errors import EdgeDistilError, UsageError, require
+from edgedistil.export.range_methods import DEFAULT, find_ranges
 from edgedistil.export.tflite_layers import Product, products_of
 from edgedistil.hashing import hash_file, hash_value
+from edgedistil.quantise.ranges import Range
 from edgedistil.quiet import silence
 
 CALIBRATION_ROWS = 128
@@ -33,29 +33,32 @@ class Ranges(Record):
     """Sha256 of the fp32 file."""
     text: str
     """Sha256 of the token ids that were run."""
-    ranges: dict[str, tuple[float, float]]
-    """Smallest and largest value, by product and side: `layer.0.ffn/up/0/input`."""
+    method: str = "minmax"
+    """How they were chosen: a key of `range_methods.METHODS`."""
+    ranges: dict[str, Range]
+    """Smallest and largest value to express, by product and side: `layer.0.ffn/up/0/input`."""
 
 
-def ranges_of(source: Path, rows: EvaluationSet, saved: Path | None = None) -> Ranges:
-    """Returns a file's ranges: those saved, where they are of this file and text, else measured now and saved.
+def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: Path | None = None) -> Ranges:
+    """Returns a file's ranges: those saved, where they are of this file, text and method, else found now and saved.
 
     Args:
         source: The fp32 file.
         rows: Text of the task from the training split; at most `CALIBRATION_ROWS` rows are run, chosen by a fixed seed.
+        method: How they are chosen: a key of `range_methods.METHODS`.
         saved: Where they are kept, JSON; None keeps them nowhere.
 
     Raises:
-        UsageError: When the text is of another vocabulary, or what is saved cannot be read.
+        UsageError: When the method is unknown, the text is of another vocabulary, or what is saved cannot be read.
         EdgeDistilError: When the file cannot be run.
     """
     picked = _pick(rows)
     file, text = hash_file(source), hash_value([rows.tokens(row).tolist() for row in picked])
     if saved is not None and saved.is_file():
         found = check(read_json(saved, what="calibration"), Ranges, where=str(saved), version=1)
-        if (found.source, found.text) == (file, text):
+        if (found.source, found.text, found.method) == (file, text, method):
             return found
-    measured = Ranges(source=file, text=text, ranges=_measure(source, rows, picked))
+    measured = Ranges(source=file, text=text, method=method, ranges=_measure(source, rows, picked, method))
     if saved is not None:
         saved.write_text(measured.model_dump_json(indent=1), encoding="utf-8")
     return measured
@@ -66,21 +69,20 @@ def _pick(rows: EvaluationSet) -> list[int]:
     return sorted(int(row) for row in order)
 
 
-def _measure(source: Path, rows: EvaluationSet, picked: list[int]) -> dict[str, tuple[float, float]]:
+def _measure(source: Path, rows: EvaluationSet, picked: list[int], method: str) -> dict[str, Range]:
     require("ai_edge_quantizer", "host")
-    found: dict[str, tuple[float, float]] = {}
     with silence():
         watched = Watched(source)
         watched.check_vocabulary(int(rows.input_ids.max()))
-        for row in picked:
-            try:
-                values = watched.run(rows, row)
-            except RuntimeError as error:
-                raise EdgeDistilError(f"cannot be run for calibration ({error})", where=str(source)) from error
-            for name, (low, high) in values:
-                before = found.get(name, (low, high))
-                found[name] = min(before[0], low), max(before[1], high)
-    return found
+
+        def run() -> Iterator[dict[str, np.ndarray]]:
+            for row in picked:
+                try:
+                    yield dict(watched.run(rows, row))
+                except RuntimeError as error:
+                    raise EdgeDistilError(f"cannot be run for calibration ({error})", where=str(source)) from error
+
+        return find_ranges(method, run)
 
 
 class Watched:
@@ -131,8 +133,8 @@ class Watched:
             yield f"{name}/input", product.place[0], int(operation.inputs[0])
             yield f"{name}/output", product.place[0], int(operation.outputs[0])
 
-    def run(self, rows: EvaluationSet, row: int) -> Iterator[tuple[str, tuple[float, float]]]:
-        """Runs one row and yields the range of everything that `named` names in its signature."""
+    def run(self, rows: EvaluationSet, row: int) -> Iterator[tuple[str, np.ndarray]]:
+        """Runs one row and yields the values of everything that `named` names in its signature, [tokens, width]."""
         tokens = int(rows.lengths[row])
         length = min((size for size in self._signatures if size >= tokens), default=max(self._signatures))
         signature, wanted = self._signatures[length]
@@ -143,12 +145,9 @@ class Watched:
             if graph == wanted:
                 values = self._interpreter.get_tensor(tensor, graph)
                 values = values.reshape(-1, values.shape[-1])
-                values = values[:tokens] if len(values) == length else values
-                yield name, (float(values.min()), float(values.max()))
+                yield name, values[:tokens] if len(values) == length else values
 
-    def by_tensor(
-        self, ranges: Mapping[str, tuple[float, float]], known: Mapping[str, tuple[float, float]]
-    ) -> dict[str, dict[str, Any]]:
+    def by_tensor(self, ranges: Mapping[str, Range], known: Mapping[str, Range]) -> dict[str, dict[str, Any]]:
         """Returns ranges as ai-edge-quantizer's calibration gives them: by tensor, of every signature.
 
         Args:

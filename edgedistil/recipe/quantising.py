@@ -12,7 +12,10 @@ from edgedistil.recipe.section import Section
 from edgedistil.recipe.shipping import SMOOTHED
 from edgedistil.recipe.training import FineTune
 
-Method = Literal["minmax", "percentile", "entropy"]
+Method = Literal["mse", "minmax", "percentile", "entropy"]
+
+
+_USERS = {"calibration": ("onnx-int8-static", "tflite-int8-static"), "activations": ("onnx-int8-static",)}
 
 
 class QuantisedTraining(FineTune):
@@ -41,10 +44,11 @@ class Quantise(Section):
 
     LATER: ClassVar[tuple[str, ...]] = ("max_drop", "ship_anyway", "smooth", "backend", "qat")
 
-    calibration: Method = "percentile"
-    """How ranges are found: `minmax`, `percentile` (all but the outermost 0.01 % of the values) or `entropy` (Migacz
-    2017). Of the ONNX file; TFLite's has rules of its own. `qat` finds its own, and Neural Compressor has two ways:
-    `entropy` is its `kl`, anything else its `minmax`; with `max_drop` its autotune tries both."""
+    calibration: Method = "mse"
+    """How static int8 files' ranges are chosen: `mse` (the least squared error of rounding and clipping), `minmax`,
+    `percentile` (all but the outermost 0.01 % of the values) or `entropy` (Migacz 2017). `qat` finds its own, and
+    Neural Compressor has two ways: `entropy` is its `kl`, anything else its `minmax`; with `max_drop` its autotune
+    tries both."""
     calibration_examples: int = Field(default=256, ge=1, le=100_000)
     """Training rows that ranges are found on, drawn by the recipe's seed."""
     activations: Literal["auto", "uint8", "int8"] = "auto"
@@ -102,13 +106,13 @@ class Quantise(Section):
                 f"quantise.smooth is asked for, which only {kind} formats use{' here' if ranged else ''}, and none is "
                 f"made: add one such as onnx-int8{such} or tflite-int8{such} to export.formats"
             )
-        for name in ("calibration", "activations"):
+        for name, users in _USERS.items():
             asked = getattr(self, name) != type(self).model_fields[name].default
             others = name == "calibration" and self.backend != "own"
-            if asked and not others and "onnx-int8-static" not in formats:
+            if asked and not others and not set(users).intersection(formats):
                 raise ValueError(
-                    f"quantise.{name} is asked for, which only onnx-int8-static uses, and it is not made: add it to "
-                    "export.formats"
+                    f"quantise.{name} is asked for, which only {' and '.join(users)} "
+                    f"{'use' if users[1:] else 'uses'}: add {' or '.join(users)} to export.formats"
                 )
         if self.max_drop is not None and not static and not any("int" in name for name in formats):
             raise ValueError(

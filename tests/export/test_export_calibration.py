@@ -9,15 +9,8 @@ import pytest
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.export import calibration as module
-from edgedistil.export.calibration import (
-    METHODS,
-    Calibration,
-    calibrate,
-    check_rows,
-    choose_rows,
-    entropy_limit,
-    percentile_range,
-)
+from edgedistil.export.calibration import Calibration, calibrate, check_rows, choose_rows
+from edgedistil.export.range_methods import METHODS
 
 TENSOR = "/model/encoder/embeddings/norm/LayerNormalization_output_0"
 
@@ -29,7 +22,7 @@ def rows_of(*texts: list[int], kind: str = "class") -> EvaluationSet:
 
 
 def test_minmax_reaches_exactly_as_far_as_what_was_seen(world):
-    (low, high) = calibrate(world.files["onnx-fp32"], [TENSOR], world.evaluation).ranges[TENSOR]
+    (low, high) = calibrate(world.files["onnx-fp32"], [TENSOR], world.evaluation, "minmax").ranges[TENSOR]
     norm = world.model.encoder.embeddings.norm
     assert low < 0 < high
     assert high <= norm.weight.abs().max().item() * np.sqrt(64) + norm.bias.abs().max().item()
@@ -38,27 +31,10 @@ def test_minmax_reaches_exactly_as_far_as_what_was_seen(world):
 @pytest.mark.parametrize("method", list(METHODS))
 def test_no_method_reaches_further_than_minmax_and_each_holds_zero(world, method: str):
     source, rows = world.files["onnx-fp32"], choose_rows(world.evaluation, 8, 1)
-    widest = calibrate(source, [TENSOR], rows).ranges[TENSOR]
+    widest = calibrate(source, [TENSOR], rows, "minmax").ranges[TENSOR]
     low, high = calibrate(source, [TENSOR], rows, method).ranges[TENSOR]
     assert widest[0] - 1e-5 <= low <= 0 <= high <= widest[1] + 1e-5
     assert high - low > 0.2 * (widest[1] - widest[0])
-
-
-def test_a_percentile_leaves_a_lone_value_out():
-    counts = np.zeros(2048)
-    counts[1000:1048] = 10_000
-    counts[-1] = 1
-    low, high = percentile_range(counts, (-1.0, 1.0))
-    assert low == pytest.approx(-24 / 1024)
-    assert high == pytest.approx(24 / 1024)
-
-
-def test_entropy_clips_a_lone_value_and_keeps_an_even_spread():
-    even = np.full(2048, 100)
-    assert entropy_limit(even, 4.0) == 4.0
-    lone = (1e6 * np.exp(-np.arange(2048) / 60)).astype(np.int64)
-    lone[-1] = 1
-    assert 0.5 < entropy_limit(lone, 4.0) < 3.0
 
 
 def test_a_calibration_is_kept_and_used_again_for_the_same_file_rows_and_method_alone(

@@ -171,7 +171,7 @@ def test_a_run_keeps_its_ranges_and_refuses_a_static_format_without_text(world, 
         calibrating=Calibrating(rows, "minmax", "uint8", False, tmp_path),
     )  # fmt: skip
     assert made.failure is None
-    assert (tmp_path / "calibration-onnx.json").is_file()
+    assert (tmp_path / "calibration-onnx-int8-static.json").is_file()
 
 
 def test_ranges_are_found_once_for_every_choice_of_layers(world, rows, static: Path, tmp_path: Path):

@@ -48,7 +48,7 @@ def schemes(world, tmp_path_factory: pytest.TempPathFactory) -> Schemes:
     files = {name: root / f"{name}.tflite" for name in TOLERANCES}
     quantise_tflite(source, files["int8"])
     quantise_tflite_static(source, files["static8"], rows=rows, calibration=calibration)
-    quantise_tflite_static(source, files["static16"], rows=rows, activations="int16", calibration=calibration)
+    quantise_tflite_static(source, files["static16"], rows=rows, activations="int16")
     quantise_tflite_int4(source, files["int4"])
     quantise_tflite_int4(source, files["int4-all"], parts=list(PARTS))
     return Schemes(rows, source, calibration, files)
@@ -153,12 +153,14 @@ def test_a_layer_kept_from_a_static_file_is_dynamic(schemes: Schemes, tmp_path: 
 def test_ranges_are_saved_for_the_same_file_and_text_alone(schemes: Schemes, tmp_path: Path, monkeypatch):
     saved = tmp_path / "ranges.json"
     saved.write_bytes(schemes.calibration.read_bytes())
-    monkeypatch.setattr(Watched, "run", lambda *_: iter([("measured anew", (0.0, 1.0))]))
-    first = ranges_of(schemes.source, schemes.rows, saved)
+    monkeypatch.setattr(Watched, "run", lambda *_: iter([("measured anew", np.array([0.0, 1.0]))]))
+    first = ranges_of(schemes.source, schemes.rows, saved=saved)
     assert first.ranges["layer.0.ffn/up/0/input"][0] < 0 < first.ranges["layer.0.ffn/up/0/input"][1]
     other = EvaluationSet([1, 2], [0, 2], [0], ["a"])
-    assert list(ranges_of(schemes.source, other, saved).ranges) == ["measured anew"]
+    assert list(ranges_of(schemes.source, other, saved=saved).ranges) == ["measured anew"]
     assert Ranges.model_validate(json.loads(saved.read_text())).text != first.text
+    saved.write_bytes(schemes.calibration.read_bytes())
+    assert list(ranges_of(schemes.source, schemes.rows, "percentile", saved).ranges) == ["measured anew"]
 
 
 def test_ranges_known_from_elsewhere_stand_in_for_those_measured(world, schemes: Schemes, tmp_path: Path):

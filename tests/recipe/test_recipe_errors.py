@@ -67,12 +67,12 @@ from small_recipe import BASE, changed, line_of
             "recipe: quantise.smooth is asked for, which only static int8 formats use here, and none is made: add one",
         ),
         (
-            changed(quantise={"calibration": "entropy"}, export={"formats": ["tflite-int8-static"]}),
-            "recipe: quantise.calibration is asked for, which only onnx-int8-static uses, and it is not made: add it",
+            changed(quantise={"calibration": "entropy"}, export={"formats": ["onnx-int8", "tflite-int16-static"]}),
+            "recipe: quantise.calibration is asked for, which only onnx-int8-static and tflite-int8-static use: add",
         ),
         (
             changed(quantise={"activations": "int8"}, export={"formats": ["onnx-int8"]}),
-            "recipe: quantise.activations is asked for, which only onnx-int8-static uses, and it is not made: add",
+            "recipe: quantise.activations is asked for, which only onnx-int8-static uses: add onnx-int8-static to",
         ),
         (
             changed(export={"formats": ["onnx-int8", "onnx-fp32", "onnx-int8"]}),

@@ -60,6 +60,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
     from edgedistil.export.quantise_onnx import VERSION as DYNAMIC_VERSION
     from edgedistil.export.quantise_onnx import needs_reduced_range
     from edgedistil.export.quantise_onnx_static import VERSION as STATIC_VERSION
+    from edgedistil.export.quantise_tflite_static import VERSION as TFLITE_STATIC_VERSION
 
     recipe, shipped = build.recipe, name == "export"
     ready = quantise_stage(build) if shipped else None
@@ -85,6 +86,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             **({"onnx_int4": INT4_VERSION} if "onnx-int4" in formats else {}),
             **({"onnx_dynamic": DYNAMIC_VERSION} if "onnx-int8" in formats else {}),
             **({"onnx_static": STATIC_VERSION} if "onnx-int8-static" in formats else {}),
+            **({"tflite_static": TFLITE_STATIC_VERSION} if "tflite-int8-static" in formats else {}),
             **static_parameters(build, formats),
             **target,
         },
