@@ -78,17 +78,17 @@ class Comparison:
         assert outcome.published is not None  # noqa: S101 - a plan to export publishes
         return outcome, outcome.published.bundle
 
-    def variant(self, name: str) -> tuple[list[File], dict[str, str]]:
-        """Returns the files made in one of the other ways, and why a format has none."""
+    def variant(self, name: str) -> tuple[list[File], dict[str, Any]]:
+        """Returns the files made in one of the other ways, and the export's summary, which says what was left out."""
         formats, keys = VARIANTS[name]
         try:
             outcome, bundle = self.exported(formats, f"name={self.name}-int8-{name}", *keys)
         except EdgeDistilError as error:
             print(f"left out: {name}: {error}", flush=True)
-            return [], {"all": str(error)}
+            return [], {"left_out": {"all": str(error)}}
         there = {key: bundle.path(key) for key in bundle.formats if key in formats}
         files = [replace(file, title=f"{file.title}, {name}") for file in own_files(there)]
-        return files, outcome.finished["export"].summary.get("left_out", {})
+        return files, outcome.finished["export"].summary
 
 
 def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
@@ -129,8 +129,9 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     exported = outcome.finished["export"].summary
     record |= {name: exported.get(name, {}) for name in ("left_out", "forms")} | {"rows": list(rows.values())}
     # Of variants that are not asked for, what an earlier call found stands as their rows do.
-    refused = record.get("variants_left_out", {}) | {name: why for name, (_, why) in others.items()}
-    record["variants_left_out"] = {name: why for name, why in refused.items() if why}
+    for what in ("left_out", "forms"):
+        found = record.get(f"variants_{what}", {}) | {name: made.get(what) for name, (_, made) in others.items()}
+        record[f"variants_{what}"] = {name: facts for name, facts in found.items() if facts}
     return write_record(path, record | {"command": _command(comparison, ask, record), **provenance(peer_versions())})
 
 
