@@ -22,8 +22,6 @@ from edgedistil.hashing import hash_file, hash_value
 from edgedistil.quantise.ranges import Range
 from edgedistil.quiet import silence
 
-CALIBRATION_ROWS = 128
-
 
 class Ranges(Record):
     """What was measured, to be used again for every scheme of the same file."""
@@ -44,7 +42,7 @@ def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: P
 
     Args:
         source: The fp32 file.
-        rows: Text of the task from the training split; at most `CALIBRATION_ROWS` rows are run, chosen by a fixed seed.
+        rows: Text of the task from the training split.
         method: How they are chosen: a key of `range_methods.METHODS`.
         saved: Where they are kept, JSON; None keeps them nowhere.
 
@@ -52,31 +50,25 @@ def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: P
         UsageError: When the method is unknown, the text is of another vocabulary, or what is saved cannot be read.
         EdgeDistilError: When the file cannot be run.
     """
-    picked = _pick(rows)
-    file, text = hash_file(source), hash_value([rows.tokens(row).tolist() for row in picked])
+    file, text = hash_file(source), hash_value([rows.tokens(row).tolist() for row in range(len(rows))])
     if saved is not None and saved.is_file():
         found = check(read_json(saved, what="calibration"), Ranges, where=str(saved), version=1)
         if (found.source, found.text, found.method) == (file, text, method):
             return found
-    measured = Ranges(source=file, text=text, method=method, ranges=_measure(source, rows, picked, method))
+    measured = Ranges(source=file, text=text, method=method, ranges=_measure(source, rows, method))
     if saved is not None:
         saved.write_text(measured.model_dump_json(indent=1), encoding="utf-8")
     return measured
 
 
-def _pick(rows: EvaluationSet) -> list[int]:
-    order = np.random.default_rng(0).permutation(len(rows))[:CALIBRATION_ROWS]
-    return sorted(int(row) for row in order)
-
-
-def _measure(source: Path, rows: EvaluationSet, picked: list[int], method: str) -> dict[str, Range]:
+def _measure(source: Path, rows: EvaluationSet, method: str) -> dict[str, Range]:
     require("ai_edge_quantizer", "host")
     with silence():
         watched = Watched(source)
         watched.check_vocabulary(int(rows.input_ids.max()))
 
         def run() -> Iterator[dict[str, np.ndarray]]:
-            for row in picked:
+            for row in range(len(rows)):
                 try:
                     yield dict(watched.run(rows, row))
                 except RuntimeError as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -166,12 +167,14 @@ def test_a_run_keeps_its_ranges_and_refuses_a_static_format_without_text(world, 
     with pytest.raises(UsageError, match="calibration has no text"):
         export_all(world.model, ["onnx-int8-static"], [16], world.evaluation, world.reference, tmp_path)
     assert not list(tmp_path.iterdir())
-    (made,) = export_all(
-        world.model, ["onnx-int8-static"], [16], world.evaluation, world.reference, tmp_path / "files",
-        calibrating=Calibrating(rows, "minmax", "uint8", False, tmp_path),
+    formats = ["onnx-int8-static", "tflite-int8-static"]
+    made = export_all(
+        world.model, formats, [32], world.evaluation, world.reference, tmp_path / "files",
+        calibrating=Calibrating(rows, "percentile", "uint8", False, tmp_path),
     )  # fmt: skip
-    assert made.failure is None
-    assert (tmp_path / "calibration-onnx-int8-static.json").is_file()
+    assert [file.failure for file in made] == [None, None]
+    for name in formats:
+        assert json.loads((tmp_path / f"calibration-{name}.json").read_text())["method"] == "percentile"
 
 
 def test_ranges_are_found_once_for_every_choice_of_layers(world, rows, static: Path, tmp_path: Path):

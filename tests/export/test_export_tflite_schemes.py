@@ -108,6 +108,17 @@ def test_the_same_file_and_text_give_the_same_bytes(schemes: Schemes, tmp_path: 
     assert again.read_bytes() == schemes.files["int4"].read_bytes()
 
 
+def test_ranges_are_chosen_as_asked_but_in_16_bits_are_the_extremes(schemes: Schemes, tmp_path: Path):
+    path, saved = tmp_path / "one.tflite", tmp_path / "ranges.json"
+    quantise_tflite_static(schemes.source, path, rows=schemes.rows, method="minmax", calibration=saved)
+    assert path.read_bytes() != schemes.files["static8"].read_bytes()
+    widest = Ranges.model_validate(json.loads(saved.read_text())).ranges
+    for name, (low, high) in ranges_of(schemes.source, schemes.rows).ranges.items():
+        assert widest[name][0] - 1e-6 <= low <= 0 <= high <= widest[name][1] + 1e-6
+    quantise_tflite_static(schemes.source, path, rows=schemes.rows, activations="int16", method="percentile")
+    assert path.read_bytes() == schemes.files["static16"].read_bytes()
+
+
 def test_int4_halves_what_it_is_asked_for_and_nothing_else(world, schemes: Schemes):
     vocabulary = (world.model.config.vocab_size, 64)
     found = weights_of(schemes.files["int4"])
