@@ -29,6 +29,7 @@ from edgedistil.bench.cases import Case
 from edgedistil.bench.measurement import Measurement, speedup
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
+from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import EdgeDistilError
 from edgedistil.pipeline.plan import plan_recipe
@@ -127,12 +128,28 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
         rows = {title: without_times(row) | times.get(title, {}) for title, row in rows.items()}
         record |= {"threads": ask.threads, "tokens": length}
     exported = outcome.finished["export"].summary
-    record |= {name: exported.get(name, {}) for name in ("left_out", "forms")} | {"rows": list(rows.values())}
+    gone = refused_titles(exported.get("left_out", {})).union(
+        *(refused_titles(made.get("left_out", {}), name) for name, (_, made) in others.items())
+    )
+    record |= {name: exported.get(name, {}) for name in ("left_out", "forms")}
+    record["rows"] = [row for title, row in rows.items() if title not in gone]
     # Of variants that are not asked for, what an earlier call found stands as their rows do.
     for what in ("left_out", "forms"):
         found = record.get(f"variants_{what}", {}) | {name: made.get(what) for name, (_, made) in others.items()}
         record[f"variants_{what}"] = {name: facts for name, facts in found.items() if facts}
     return write_record(path, record | {"command": _command(comparison, ask, record), **provenance(peer_versions())})
+
+
+def refused_titles(left_out: Mapping[str, str], variant: str = "") -> set[str]:
+    """Returns the rows' titles of files that were refused: such a row can only be of an earlier file.
+
+    Args:
+        left_out: Why, by format, or by `all`.
+        variant: A key of `VARIANTS`; none for the files that ship.
+    """
+    names = VARIANTS[variant][0] if "all" in left_out else left_out
+    mark = f", {variant}" if variant else ""
+    return {f"{FORMATS[name].title_in(runtime)}{mark}" for name in names for runtime in FORMATS[name].runtimes}
 
 
 def scored(

@@ -52,3 +52,14 @@ def test_a_variant_is_named_and_the_fastest_comes_first(names: list[str]):
 
 def test_a_variant_that_is_the_file_which_ships_is_no_row_of_its_own(names: list[str]):
     assert not [name for name in names if "smooth" in name]
+
+
+def test_a_refused_file_s_earlier_rows_are_known_by_every_runtime_s_title(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from int8 import refused_titles
+
+    assert refused_titles({"tflite-int8-static": "too far"}, "target") == {"TFLite static int8, target"}
+    assert {"ONNX static int8", "ONNX static int8 in OpenVINO"} < refused_titles({"onnx-int8-static": "too far"})
+    every = refused_titles({"all": "no"}, "qat")
+    assert "TFLite static int8, qat" in every
+    assert not [title for title in every if not title.endswith(", qat")]
