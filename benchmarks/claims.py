@@ -16,7 +16,7 @@ from distillation_table import distillation_table
 from figures import Promise, read_run
 from int8_speed_table import PROCESSORS, int8_speed_table
 from int8_table import int8_table, shipped_table
-from int8_variants_table import variants_table
+from int8_variants_table import distances_table, variants_table
 from pattern_table import pattern_table
 from promises import PROMISES
 from pruning_table import pruning_table
@@ -96,6 +96,7 @@ def tables() -> dict[str, str]:
         "int8": int8_table(RESULTS / "int8" / "sst2.json"),
         "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-ranges": variants_table(RESULTS / "int8", INT8_STUDENTS),
+        "int8-distances": distances_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-speed": int8_speed_table(RESULTS / "int8", PROCESSORS),
         "pruning": pruning_table(RESULTS / "pruning" / "sst2.json", short=True),
         "block-sparse": pattern_table(RESULTS / "pattern" / "block_sparse.json"),

@@ -4,7 +4,7 @@
 them at either end. `entropy` clips at the magnitude whose 8-bit picture of the values loses the least information
 (Migacz, "8-bit Inference with TensorRT", GTC 2017): least Kullback-Leibler divergence over a histogram of magnitudes.
 `mse` takes the range of the least squared error, of rounding what it holds and of clipping what it does not (Nagel et
-al. 2021, arXiv 2106.08295, section 3.1): a value that is far out and matters widens it, thousands that do not are cut.
+al. 2021, arXiv 2106.08295, section 3.1): a thin tail is cut, but not values so large that to lose them costs more.
 """
 
 from __future__ import annotations
