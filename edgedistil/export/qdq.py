@@ -17,10 +17,9 @@ import onnx
 from onnx import NodeProto, numpy_helper
 
 from edgedistil.errors import EdgeDistilError
+from edgedistil.quantise.ranges import Range
 
 LINEAR = ("MatMul", "Gemm")
-
-Range = tuple[float, float]
 
 _LEAST = float(np.finfo(np.float32).tiny)
 

@@ -26,9 +26,10 @@ from edgedistil.export.calibration import calibrate, check_rows
 from edgedistil.export.onnx_keys import split_key_transposes
 from edgedistil.export.onnx_layers import nodes_to_keep
 from edgedistil.export.onnx_shapes import fix_shapes
-from edgedistil.export.qdq import QdqGraph, Range, activation_step, linear_nodes, open_graph, transposed, weight_step
+from edgedistil.export.qdq import QdqGraph, activation_step, linear_nodes, open_graph, transposed, weight_step
 from edgedistil.export.quantise_onnx import needs_reduced_range
 from edgedistil.export.range_methods import DEFAULT
+from edgedistil.quantise.ranges import Range
 
 # Of how this writes files, for the key of the stage that keeps them.
 VERSION = 3

@@ -56,7 +56,7 @@ def _minmax(run: Run) -> Found:
 
 def _percentile(run: Run) -> Found:
     extremes = _minmax(run)
-    counts = _histograms(run, {name: (low, high) for name, (low, high) in extremes.items()})
+    counts = _histograms(run, extremes)
     return {name: percentile_range(counts[name], extremes[name]) for name in counts}
 
 

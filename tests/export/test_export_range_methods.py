@@ -53,14 +53,14 @@ def test_the_least_error_keeps_one_huge_value_where_percentiles_cut_it():
     assert min(errors, key=errors.__getitem__) == "mse"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**16),
     skew=st.floats(-0.8, 0.8),
     tail=st.floats(0.3, 3.0),
     rows=st.integers(1, 4),
 )
-def test_the_least_error_is_no_method_s_lesser(seed: int, skew: float, tail: float, rows: int):
+def test_no_method_errs_less_but_for_what_a_histogram_hides(seed: int, skew: float, tail: float, rows: int):
     draw = np.random.default_rng(seed)
     parts = [np.sign(x := draw.normal(size=4000) + skew) * np.abs(x) ** (1 + tail) for _ in range(rows)]
     found = {name: find_ranges(name, lambda: ({"x": part} for part in parts))["x"] for name in METHODS}

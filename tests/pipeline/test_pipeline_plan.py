@@ -121,6 +121,7 @@ STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
         ("{smooth: auto}", set()),
         ("{qat: {epochs: 0.5}}", {"quantise", "export", "bench"}),
         ("{activations: int8, ship_anyway: false}", {"export", "bench"}),
+        ("{calibration: percentile}", {"export", "bench"}),
     ],
 )
 def test_quantising_redoes_nothing_before_it(recipe: Path, asked: str, redone: set[str]):

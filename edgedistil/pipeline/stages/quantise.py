@@ -46,7 +46,7 @@ def quantise_stage(build: Build) -> Stage | None:
         name="quantise",
         version=VERSION,
         parameters={
-            "quantise": asked.key({"activations", "ship_anyway", *(() if others else ("max_drop",))}),
+            "quantise": asked.key({"activations", "ship_anyway", *(() if others else ("max_drop", "calibration"))}),
             "outputs": outputs,
             "reduced_range": reduced,
             "seed": recipe.seed,
