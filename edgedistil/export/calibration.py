@@ -1,9 +1,9 @@
-"""Calibration: how far an ONNX file's activations reach on real text of its task, found once and kept."""
+"""Calibration: how far a file's activations reach on real text of its task, found once and kept; an ONNX file's."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,10 @@ class Calibration:
     """Ranges of a file's activations.
 
     Attributes:
-        key: Hash of the file, the rows, the tensors and the method: what the ranges are good for.
+        key: Hash of the file, the rows, the method and whatever else decides: what the ranges are good for.
         method: One of `range_methods.METHODS`.
         examples: Rows they were found on.
-        ranges: Least and greatest value to express, by the tensor's name in the file.
+        ranges: Least and greatest value to express, by an ONNX tensor's name, or TFLite's product and side.
     """
 
     key: str
@@ -126,19 +126,43 @@ def calibrate(
         EdgeDistilError: When the file cannot be run.
     """
     check_rows(rows)
-    key = _key(source, tensors, rows, method)
+    watched = sorted(set(tensors))
+    key = calibration_key(source, rows, method, tensors=watched)
+    return kept_or_found(
+        saved, key, lambda: Calibration(key, method, len(rows), find_ranges(method, _runner(source, watched, rows)))
+    )
+
+
+def calibration_key(source: Path, rows: EvaluationSet, method: str, **more: list[str]) -> str:
+    """Returns the key of a file's calibration.
+
+    Args:
+        source: The fp32 file.
+        rows: What it is calibrated on.
+        method: One of `range_methods.METHODS`.
+        more: What else decides, by name.
+    """
+    facts = {"method": method, **more, "file": hash_file(source)}
+    return hash_value({**facts, "ids": rows.input_ids.tolist(), "offsets": rows.offsets.tolist()})
+
+
+def kept_or_found(saved: Path | None, key: str, find: Callable[[], Calibration]) -> Calibration:
+    """Returns the calibration that is kept, where it is of the key, else finds it and keeps it.
+
+    Args:
+        saved: Where it is kept; None keeps it nowhere.
+        key: What it must be good for.
+        find: Calibrates.
+
+    Raises:
+        UsageError: When what is kept cannot be read.
+    """
     if saved is not None and saved.is_file() and (kept := Calibration.load(saved)).key == key:
         return kept
-    run = _runner(source, sorted(set(tensors)), rows)
-    found = Calibration(key, method, len(rows), find_ranges(method, run))
+    found = find()
     if saved is not None:
         found.save(saved)
     return found
-
-
-def _key(source: Path, tensors: Sequence[str], rows: EvaluationSet, method: str) -> str:
-    facts = {"method": method, "tensors": sorted(set(tensors)), "file": hash_file(source)}
-    return hash_value({**facts, "ids": rows.input_ids.tolist(), "offsets": rows.offsets.tolist()})
 
 
 def _runner(source: Path, tensors: list[str], rows: EvaluationSet) -> Run:

@@ -14,31 +14,18 @@ from typing import Any
 import numpy as np
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
-from edgedistil.bundle.records import Record, check, read_json
 from edgedistil.errors import EdgeDistilError, UsageError, require
+from edgedistil.export.calibration import Calibration, calibration_key, kept_or_found
 from edgedistil.export.range_methods import DEFAULT, find_ranges
 from edgedistil.export.tflite_layers import Product, products_of
-from edgedistil.hashing import hash_file, hash_value
 from edgedistil.quantise.ranges import Range
 from edgedistil.quiet import silence
 
 
-class Ranges(Record):
-    """What was measured, to be used again for every scheme of the same file."""
+def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: Path | None = None) -> Calibration:
+    """Returns a file's ranges, by product and side (`layer.0.ffn/up/0/input`).
 
-    schema_version: int = 1
-    source: str
-    """Sha256 of the fp32 file."""
-    text: str
-    """Sha256 of the token ids that were run."""
-    method: str = "minmax"
-    """How they were chosen: a key of `range_methods.METHODS`."""
-    ranges: dict[str, Range]
-    """Smallest and largest value to express, by product and side: `layer.0.ffn/up/0/input`."""
-
-
-def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: Path | None = None) -> Ranges:
-    """Returns a file's ranges: those saved, where they are of this file, text and method, else found now and saved.
+    Those saved, where they are of this file, text and method, else found now and saved.
 
     Args:
         source: The fp32 file.
@@ -50,15 +37,8 @@ def ranges_of(source: Path, rows: EvaluationSet, method: str = DEFAULT, saved: P
         UsageError: When the method is unknown, the text is of another vocabulary, or what is saved cannot be read.
         EdgeDistilError: When the file cannot be run.
     """
-    file, text = hash_file(source), hash_value([rows.tokens(row).tolist() for row in range(len(rows))])
-    if saved is not None and saved.is_file():
-        found = check(read_json(saved, what="calibration"), Ranges, where=str(saved), version=1)
-        if (found.source, found.text, found.method) == (file, text, method):
-            return found
-    measured = Ranges(source=file, text=text, method=method, ranges=_measure(source, rows, method))
-    if saved is not None:
-        saved.write_text(measured.model_dump_json(indent=1), encoding="utf-8")
-    return measured
+    key = calibration_key(source, rows, method)
+    return kept_or_found(saved, key, lambda: Calibration(key, method, len(rows), _measure(source, rows, method)))
 
 
 def _measure(source: Path, rows: EvaluationSet, method: str) -> dict[str, Range]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from tiny_tokens import write_tokens
 from edgedistil.bench.runner import runtimes
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.errors import UsageError
+from edgedistil.export.calibration import Calibration
 from edgedistil.export.quantise_tflite import quantise_tflite
 from edgedistil.export.quantise_tflite_int4 import PARTS, int4_layers, quantise_tflite_int4
 from edgedistil.export.quantise_tflite_static import quantise_tflite_static, static_layers
-from edgedistil.export.tflite_ranges import Ranges, Watched, ranges_of
+from edgedistil.export.tflite_ranges import Watched, ranges_of
 from edgedistil.export.tflite_writing import brief
 
 # Least correlation of a logit with PyTorch's over 64 texts, and largest mean difference as a share of their spread.
@@ -112,7 +112,7 @@ def test_ranges_are_chosen_as_asked_but_in_16_bits_are_the_extremes(schemes: Sch
     path, saved = tmp_path / "one.tflite", tmp_path / "ranges.json"
     quantise_tflite_static(schemes.source, path, rows=schemes.rows, method="minmax", calibration=saved)
     assert path.read_bytes() != schemes.files["static8"].read_bytes()
-    widest = Ranges.model_validate(json.loads(saved.read_text())).ranges
+    widest = Calibration.load(saved).ranges
     for name, (low, high) in ranges_of(schemes.source, schemes.rows).ranges.items():
         assert widest[name][0] - 1e-6 <= low <= 0 <= high <= widest[name][1] + 1e-6
     quantise_tflite_static(schemes.source, path, rows=schemes.rows, activations="int16", method="percentile")
@@ -169,7 +169,7 @@ def test_ranges_are_saved_for_the_same_file_and_text_alone(schemes: Schemes, tmp
     assert first.ranges["layer.0.ffn/up/0/input"][0] < 0 < first.ranges["layer.0.ffn/up/0/input"][1]
     other = EvaluationSet([1, 2], [0, 2], [0], ["a"])
     assert list(ranges_of(schemes.source, other, saved=saved).ranges) == ["measured anew"]
-    assert Ranges.model_validate(json.loads(saved.read_text())).text != first.text
+    assert Calibration.load(saved).key != first.key
     saved.write_bytes(schemes.calibration.read_bytes())
     assert list(ranges_of(schemes.source, schemes.rows, "percentile", saved).ranges) == ["measured anew"]
 
