@@ -23,6 +23,8 @@ from small_recipe import BASE, changed, line_of
         ),
         (changed(prune={"parameters": 0}), "recipe: prune.parameters: input should be greater than 0, not 0"),
         (changed(prune={"macs": 1.5}), "recipe: prune.macs: input should be less than or equal to 1, not 1.5"),
+        (changed(prune={"parameters": True}), "recipe: prune.parameters: input should be a valid number, not True"),
+        (BASE + "distil: {patience: on}", "recipe: distil.patience: input should be a valid number, not True"),
         (changed(prune={"parameters": float("nan")}), "recipe: prune.parameters: input should be"),
         (changed(prune={"parameters": 0.5, "macs": 0.5}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
         (changed(prune={}), "recipe: prune: name one budget: 'parameters' or 'macs'"),
