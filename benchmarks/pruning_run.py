@@ -18,6 +18,7 @@ from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.scores import Examples
 from edgedistil.data.prepare import PreparedData
 from edgedistil.data.tokens import open_tokens
+from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.gate.statistics import Pairs, tango_lower, tango_upper
 from edgedistil.models import load_model
@@ -123,7 +124,7 @@ class Run:
     @cached_property
     def device(self) -> Device:
         """Returns the recipe's device."""
-        return connect(load_profile(self.build.recipe.bench.device, [self.build.workspace.root / "devices"]))
+        return connect(load_profile(self.build.recipe.bench.device, profile_folders(self.build.workspace.root)))
 
     def setting(self, name: str) -> Setting:
         """Returns how a format's files are run."""

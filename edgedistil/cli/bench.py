@@ -12,7 +12,7 @@ from edgedistil.cli.console import open_console
 BundleArgument = Annotated[
     Path, typer.Argument(help="A bundle's folder, such as runs/quickstart/bundle.", show_default=False)
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="A profile in devices/; `local` is this machine.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="A profile; `edgedistil devices` lists them.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads an inference may use; the device's cores by default.")
 ]

@@ -1,9 +1,10 @@
-"""`edgedistil devices`: the profiles of this workspace, what each lacks, and setting one up."""
+"""`edgedistil devices`: the profiles, those that come with the package among them; what each lacks; setting one up."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from edgedistil.devices.ssh import SshDevice
 
 devices_app = typer.Typer(invoke_without_command=True)
-_Name = Annotated[str, typer.Argument(help="A profile in devices/, such as pi5.", show_default=False)]
+_Name = Annotated[str, typer.Argument(help="A profile, such as pi5.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _MARKS = {"ok": "ok", "advice": "advice", "missing": "MISSING"}
 
@@ -30,18 +31,16 @@ def register(app: typer.Typer) -> None:
 
 @devices_app.callback()
 def devices(context: typer.Context, as_json: _Json = False) -> None:
-    """List the device profiles in devices/ and what each can run; or look after one of them.
+    """List the device profiles, those in devices/ first, and what each can run; or look after one of them.
 
     Example: `edgedistil devices`
     """
     if context.invoked_subcommand:
         return
     from edgedistil.cli.measure import device_folders
-    from edgedistil.devices import list_profiles, load_profile
+    from edgedistil.devices import list_profiles
 
     profiles = list_profiles(device_folders())
-    if not any(profile.name == "local" for profile in profiles):
-        profiles.insert(0, load_profile("local", []))
     if as_json:
         typer.echo(json.dumps([profile.model_dump(mode="json") for profile in profiles], indent=1))
         return
@@ -50,6 +49,26 @@ def devices(context: typer.Context, as_json: _Json = False) -> None:
         threads = str(profile.threads or "all cores")
         table.add_row(profile.name, profile.kind, threads, ", ".join(profile.runtimes), profile.description)
     open_console().print(table)
+
+
+@devices_app.command("add")
+def add(name: Annotated[str, typer.Argument(help="One that comes with edgedistil, such as pi5.")]) -> None:
+    """Write a profile that comes with edgedistil into devices/, to be edited there: its host, its threads.
+
+    Example: `edgedistil devices add pi5`
+    """
+    from edgedistil.devices import built_in_profiles
+    from edgedistil.errors import UsageError, did_you_mean
+
+    known = {path.stem: path for path in built_in_profiles().glob("*.yaml")}
+    if name not in known:
+        raise UsageError(f"no profile named '{name}' comes with edgedistil", cure=did_you_mean(name, known))
+    target = Path("devices") / known[name].name
+    if target.exists():
+        raise UsageError("the file is there already", where=str(target), cure="edit it, or move it away first")
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(known[name].read_text(encoding="utf-8"), encoding="utf-8")
+    typer.echo(f"wrote {target}")
 
 
 @devices_app.command("check")

@@ -14,7 +14,7 @@ from edgedistil.bench.scores import Examples
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
-from edgedistil.devices import DeviceProfile, connect, load_profile
+from edgedistil.devices import DeviceProfile, connect, load_profile, profile_folders
 from edgedistil.devices.fitting import check_opened, opened_by
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import TerminalProgress
@@ -34,8 +34,8 @@ class Ask:
 
 
 def device_folders() -> list[Path]:
-    """Returns where device profiles are looked for: the workspace one stands in."""
-    return [Path.cwd() / "devices"]
+    """Returns where device profiles are looked for: the workspace one stands in, then the package."""
+    return profile_folders(Path.cwd())
 
 
 def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:

@@ -25,7 +25,7 @@ def pattern(
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="Only this format; may be repeated. Four by default.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="A profile in devices/; `local` is this machine.")] = "local",
+    device: Annotated[str, typer.Option("--device", help="A profile; `edgedistil devices` lists them.")] = "local",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="The device's by default.")] = None,
     sequence_length: Annotated[int, typer.Option("--sequence-length", min=4, help="Tokens.")] = 64,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,

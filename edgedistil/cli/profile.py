@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    device: Annotated[str, typer.Argument(help="A profile in devices/; `local` is this machine.")],
+    device: Annotated[str, typer.Argument(help="A profile; `edgedistil devices` lists them.")],
     shape: Annotated[
         list[Path],
         typer.Option("--shape", help="A recipe, a bundle or a model's folder: whose sizes. May be repeated."),

@@ -12,6 +12,7 @@ from typing import Any
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.latency import LatencyTable, Setting, Shape, read_table
 from edgedistil.bundle.formats import FORMATS
+from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.pipeline.cache import StageCache, cache_root
@@ -63,7 +64,7 @@ def place_of(build: Build) -> Place:
         UsageError: When there is no such device, or it cannot run the format.
     """
     recipe = build.recipe
-    device = connect(load_profile(recipe.bench.device, [build.workspace.root / "devices"]))
+    device = connect(load_profile(recipe.bench.device, profile_folders(build.workspace.root)))
     name = recipe.prune.format if recipe.prune else _FORMAT
     check_runtime(device.profile, name)
     setting = Setting(

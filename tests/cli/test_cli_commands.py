@@ -35,6 +35,7 @@ COMMANDS = [
     ["report"],
     ["profile"],
     ["devices"],
+    ["devices", "add"],
     ["devices", "check"],
     ["devices", "setup"],
     ["devices", "clean"],
@@ -128,6 +129,20 @@ def test_init_without_such_a_task_is_one_line(tmp_path: Path):
 def test_devices_lists_the_profiles():
     listed = json.loads(typed(["devices", "--json"], ROOT).stdout)
     assert "local" in {profile["name"] for profile in listed}
+
+
+def test_a_profile_that_comes_with_the_package_is_found_anywhere_and_copied_to_be_edited(tmp_path: Path):
+    listed = json.loads(typed(["devices", "--json"], tmp_path).stdout)
+    assert {"local", "pi5", "pi4", "cuda"} <= {profile["name"] for profile in listed}
+    added = typed(["devices", "add", "pi5"], tmp_path)
+    assert (added.returncode, added.stdout) == (0, "wrote devices/pi5.yaml\n")
+    mine = tmp_path / "devices/pi5.yaml"
+    mine.write_text(mine.read_text().replace("host: pi5", "host: kitchen"))
+    (found,) = (p for p in json.loads(typed(["devices", "--json"], tmp_path).stdout) if p["name"] == "pi5")
+    assert found["host"] == "kitchen", "the workspace's own goes before"
+    assert "devices/pi5.yaml: the file is there already" in complaint(typed(["devices", "add", "pi5"], tmp_path))
+    line = complaint(typed(["devices", "add", "pi55"], tmp_path))
+    assert line == "edgedistil: no profile named 'pi55' comes with edgedistil; did you mean 'pi5'?"
 
 
 def test_cache_lists_and_removes(workspace: Path):

@@ -58,6 +58,11 @@ def test_predict_bench_and_gate_run_there(bare: Path, tiny_run, tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_device_profiles_come_with_it(bare: Path, tmp_path: Path):
+    listed = json.loads(run(bare, tmp_path, "devices", "--json").stdout)
+    assert {profile["name"] for profile in listed} == {path.stem for path in (ROOT / "devices").glob("*.yaml")}
+
+
 def test_a_host_command_names_the_extra(bare: Path, tiny_run):
     done = run(bare, tiny_run.root, "run", "export/tiny.yaml")
     assert done.returncode == 2

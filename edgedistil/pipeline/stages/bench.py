@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.hashing import hash_value
 from edgedistil.pipeline.quantising import check_measured
@@ -21,7 +22,7 @@ def open_device(build: Build) -> Device:
     Raises:
         UsageError: When the workspace has no such profile.
     """
-    return connect(load_profile(build.recipe.bench.device, [build.workspace.root / "devices"]))
+    return connect(load_profile(build.recipe.bench.device, profile_folders(build.workspace.root)))
 
 
 def bench_stage(build: Build) -> Stage:
