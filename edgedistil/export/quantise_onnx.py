@@ -25,7 +25,7 @@ from edgedistil.export.onnx_layers import nodes_to_keep
 from edgedistil.export.onnx_residuals import sum_residuals
 
 # Of how this writes files, for the key of the stage that keeps them.
-VERSION = 2
+VERSION = 3
 
 _OPERATORS = ["MatMul", "Gather"]
 _SAFE_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
@@ -61,7 +61,7 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
         per_channel=True,
         reduce_range=needs_reduced_range() if reduce_range is None else reduce_range,
         operators_to_quantize=_OPERATORS,
-        nodes_to_exclude=nodes_to_keep(source, keep) if keep else [],
+        nodes_to_exclude=_excluded(source, keep) if keep else [],
     )
     logging.getLogger("optimum.onnxruntime.quantization").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -75,6 +75,12 @@ def quantise_onnx(source: Path, target: Path, *, reduce_range: bool | None = Non
         sum_residuals(made)
         onnx.save(made, str(path))
         path.replace(target)
+
+
+def _excluded(source: Path, keep: Sequence[str]) -> list[str]:
+    """Returns the nodes to leave alone, a Gemm by the name of what ONNX Runtime makes of it before it looks, too."""
+    names = nodes_to_keep(source, keep)
+    return [*names, *(f"{name}_MatMul" for name in names)]
 
 
 def needs_reduced_range() -> bool:

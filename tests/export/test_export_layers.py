@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from edgedistil.errors import UsageError
 from edgedistil.export.layer_names import chosen, in_order
 from edgedistil.export.onnx_layers import layers_of_onnx, nodes_to_keep
+from edgedistil.export.quantise_onnx import quantise_onnx
 from edgedistil.export.tflite_layers import layers_of_tflite, products_of
 
+PRODUCTS_OF_ATTENTION = ("/model/encoder/layers.0/MatMul", "/model/encoder/layers.0/MatMul_1")
 LAYERS = ["embeddings", "layer.0.attention", "layer.0.ffn", "layer.1.ffn", "head"]
 
 
@@ -37,6 +40,18 @@ def test_nodes_of_a_layer_are_its_products(world):
     ]
     every = nodes_to_keep(world.files["onnx-fp32"], ["layer.0.ffn"], kinds=None)
     assert "/model/encoder/layers.0/ffn/up/Add" in every
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_of_a_dynamic_file_can_stay_in_fp32(world, tmp_path: Path, layer: str):
+    def matrices(path: Path) -> int:
+        kinds = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        return sum(one.data_type in kinds and len(one.dims) == 2 for one in onnx.load(path).graph.initializer)
+
+    quantise_onnx(world.files["onnx-fp32"], tmp_path / "whole.onnx")
+    quantise_onnx(world.files["onnx-fp32"], tmp_path / "kept.onnx", keep=[layer])
+    weighted = [node for node in nodes_to_keep(world.files["onnx-fp32"], [layer]) if node not in PRODUCTS_OF_ATTENTION]
+    assert matrices(tmp_path / "whole.onnx") - matrices(tmp_path / "kept.onnx") == len(weighted)
 
 
 def test_a_beginning_names_all_that_starts_with_it_at_a_dot():
