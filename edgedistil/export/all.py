@@ -135,10 +135,26 @@ def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.nda
         evaluation: Real text as token ids.
         reference: The model's logits on it.
     """
-    ready, path = job.ready_for(name), job.place(name)
-    rows = compared_rows(ready.reference if ready else reference, evaluation)
-    made = ExportedFile(name, path, ready=ready is not None)
+    path = job.place(name)
+    made = ExportedFile(name, path, ready=job.ready_for(name) is not None)
     try:
-        return replace(made, parity=check_parity(path, name, rows, evaluation))
+        return replace(made, parity=check_file_at(path, job, name, evaluation, reference))
     except ParityError as error:
         return replace(made, failure=error.line())
+
+
+def check_file_at(path: Path, job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> Parity:
+    """Holds a file, wherever it lies, against the PyTorch model that it was made from.
+
+    Args:
+        path: The file.
+        job: What it was made from.
+        name: Its format.
+        evaluation: Real text as token ids.
+        reference: The model's logits on it.
+
+    Raises:
+        ParityError: As `check_parity`.
+    """
+    ready = job.ready_for(name)
+    return check_parity(path, name, compared_rows(ready.reference if ready else reference, evaluation), evaluation)

@@ -11,11 +11,12 @@ import numpy as np
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.export.all import ExportedFile, check_file, compared_rows, export_all
+from edgedistil.export.all import ExportedFile, check_file, check_file_at, compared_rows, export_all
 from edgedistil.export.calibration import check_rows
 from edgedistil.export.forms import Form, settle_forms
 from edgedistil.export.making import QUANTISERS, Calibrating, Job, source_of
-from edgedistil.export.search.engine import NothingHoldsError, Search, search
+from edgedistil.export.parity import ParityError
+from edgedistil.export.search.engine import NothingHoldsError, Search, nearest_of, search
 from edgedistil.export.search.records import SearchLog, Trial, told_drop
 from edgedistil.export.search.scheme import Meter, Scheme
 from edgedistil.models.modelling import EdgeBertHeadModel
@@ -80,14 +81,19 @@ def export_to_target(
     job = Job(model, sequence_lengths, folder, calibrating)
     job, forms = _settled(job, searched, evaluation, compared_rows(reference, evaluation), progress)
     meter = cache(target.meter)
-    schemes = {name: _scheme(job, name, meter) for name in searched}
+    schemes = {
+        name: replace(_scheme(job, name, meter), fault=partial(_fault, job, name, evaluation, reference))
+        for name in searched
+    }
     found, failures = _search(schemes, target, folder, progress)
     for winner in found.winners:
         winner.path.replace(job.place(winner.trial.scheme))
-    if target.ship_anyway:
-        for name, nearest in failures.items():
+    missed = {}
+    for name, nearest in failures.items():
+        if nearest is not None and target.ship_anyway:
             schemes[name].build(job.place(name), nearest.kept)
-    missed = {} if target.ship_anyway else {name: _missed(nearest, target) for name, nearest in failures.items()}
+        else:
+            missed[name] = _missed(name, nearest, found.log)
     made = [
         ExportedFile(name, job.place(name), failure=missed[name])
         if name in missed
@@ -133,29 +139,36 @@ def _build(job: Job, name: str, target: Path, keep: Sequence[str]) -> None:
     QUANTISERS[name].write(job, target, keep)
 
 
+def _fault(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray, path: Path) -> str | None:
+    """Returns why a file that keeps the score would not pass as this format all the same, or None."""
+    try:
+        check_file_at(path, job, name, evaluation, reference)
+    except ParityError as error:
+        return error.what
+    return None
+
+
 def _search(
     schemes: dict[str, Scheme], target: Target, folder: Path, progress: Progress
-) -> tuple[Search, dict[str, Trial]]:
-    """Returns what was found and, by format, the nearest trial of those that miss the target."""
+) -> tuple[Search, dict[str, Trial | None]]:
+    """Returns what was found and, by format, the nearest trial of those that miss the target; None where none ran."""
     try:
         found = search(list(schemes.values()), target.max_drop, folder, every=True, progress=progress)
     except NothingHoldsError as error:
         if not target.ship_anyway:
-            error.cure = f"{error.cure}, or set quantise.ship_anyway: true"
+            if error.nearest is not None:
+                error.cure = f"{error.cure}, or set quantise.ship_anyway: true"
             raise
         found = Search(error.log, [])
     held = {winner.trial.scheme for winner in found.winners}
     return found, {name: nearest_of(found.log, name) for name in schemes if name not in held}
 
 
-def nearest_of(log: SearchLog, scheme: str) -> Trial:
-    """Returns the scored trial of a scheme that lost least, and of those the one with the fewest layers left."""
-    scored = [trial for trial in log.trials if trial.scheme == scheme and trial.drop is not None]
-    return min(scored, key=lambda trial: (trial.drop, len(trial.kept)))
-
-
-def _missed(nearest: Trial, target: Target) -> str:
+def _missed(name: str, nearest: Trial | None, log: SearchLog) -> str:
+    title = FORMATS[name].title
+    if nearest is None:
+        return f"{title}: {next(trial.fault for trial in log.trials if trial.scheme == name)}"
     return (
-        f"{FORMATS[nearest.scheme].title}: it loses more than quantise.max_drop ({target.max_drop:g}); the nearest of "
-        f"what was tried is {nearest.describe()}, {told_drop(nearest.drop or 0.0)} below fp32"
+        f"{title}: it loses more than quantise.max_drop ({log.max_drop:g}); the nearest of what was tried is "
+        f"{nearest.describe()}, {told_drop(nearest.drop or 0.0)} below fp32"
     )

@@ -10,7 +10,7 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle
 from edgedistil.bundle.records import check, read_json
 from edgedistil.export.search.choice import choose
-from edgedistil.export.search.engine import Winner
+from edgedistil.export.search.engine import Winner, nearest_of
 from edgedistil.export.search.records import SearchLog, Trial, told_drop
 from edgedistil.report.trials import TRIALS_NAME
 
@@ -59,10 +59,16 @@ def _missing(bundle: Bundle, log: SearchLog) -> list[str]:
     held = {trial.scheme for trial in log.trials if trial.holds}
     missed = dict.fromkeys(trial.scheme for trial in log.trials if trial.scheme not in held)
     return [
-        f"quantise: {FORMATS[name].title} is not within {log.max_drop:g} of fp32, "
+        f"quantise: {FORMATS[name].title} {_why_not(name, log)}, "
         f"{'and ships anyway' if name in bundle.formats else 'and does not ship'}"
         for name in missed
     ]
+
+
+def _why_not(name: str, log: SearchLog) -> str:
+    if nearest_of(log, name) is None:
+        return next(trial.fault or "" for trial in log.trials if trial.scheme == name).removeprefix("it ")
+    return f"is not within {log.max_drop:g} of fp32"
 
 
 def _line(trials: Sequence[Trial], bundle: Bundle, log: SearchLog, measurements: Sequence[Measurement]) -> str:

@@ -22,15 +22,16 @@ class _Lenient(BaseModel):
 
 
 class TrialRow(_Lenient):
-    """One file that was scored; of one layer quantised alone there is no score."""
+    """One file that was tried; of one layer quantised alone, or one that does not run, there is no score."""
 
     scheme: str
     kept: tuple[str, ...] = ()
-    score: float | None = None
+    alone: str | None = None
     drop: float | None = None
     drop_interval: tuple[float, float] | None = None
     size_bytes: int
     holds: bool = False
+    fault: str | None = None
 
     @property
     def title(self) -> str:
@@ -54,7 +55,7 @@ class Tried:
 
     Attributes:
         max_drop: Largest drop allowed, as a share.
-        rows: The scored files, in order.
+        rows: The files that might have shipped, in order.
         probed: Files that had one layer quantised alone, to rank it.
     """
 
@@ -73,5 +74,5 @@ def tried_of(bundle: Bundle | None) -> Tried | None:
     if path is None or not path.is_file():
         return None
     log = check(read_json(path, what="log of trials"), _Log, where=str(path))
-    scored = [row for row in log.trials if row.score is not None]
-    return Tried(log.max_drop, scored, len(log.trials) - len(scored))
+    whole = [row for row in log.trials if row.alone is None]
+    return Tried(log.max_drop, whole, len(log.trials) - len(whole))

@@ -11,9 +11,12 @@ from onnx import numpy_helper
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.evaluate import predict_logits
+from edgedistil.errors import EdgeDistilError
+from edgedistil.export import targeting
 from edgedistil.export.all import export_all
 from edgedistil.export.calibration import choose_rows
 from edgedistil.export.making import Calibrating, Ready
+from edgedistil.export.parity import ParityError
 from edgedistil.export.search.engine import NothingHoldsError
 from edgedistil.export.search.meter import FileMeter
 from edgedistil.export.targeting import Target, export_to_target
@@ -90,6 +93,47 @@ def test_a_format_that_misses_is_left_out_where_another_holds(world, tmp_path: P
     assert int4.failure == (
         "ONNX int4: it loses more than quantise.max_drop (0.01); the nearest of what was tried is onnx-int4, 0.5000 "
         "below fp32"
+    )
+
+
+def test_a_file_that_keeps_the_score_and_is_far_from_pytorch_gives_back_layers_like_any_other(
+    world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    best = Worse()
+    best.statistics = lambda path: np.array([[1.0, 1.0]] * 4)
+    right, refused = targeting.check_file_at, []
+
+    def whole_is_refused(path: Path, *rest):
+        # Every matrix product of the whole file has integers, which no other file of the search is checked with.
+        if not refused:
+            refused.append(path)
+            raise ParityError("it differs from PyTorch by up to 4.9 in a logit", where="ONNX int8")
+        return right(path, *rest)
+
+    monkeypatch.setattr(targeting, "check_file_at", whole_is_refused)
+    (file,), log = export(world, ["onnx-int8"], tmp_path, Target(0.01, lambda _: best))
+    whole, shipped = log.trials[0], next(trial for trial in log.trials if trial.holds)
+    assert (whole.drop, whole.holds, whole.fault) == (0.0, False, "it differs from PyTorch by up to 4.9 in a logit")
+    assert shipped.kept
+    assert file.failure is None
+    assert file.parity is not None
+
+
+def test_a_format_that_does_not_run_is_left_out_with_the_reason_and_the_others_ship(world, tmp_path: Path):
+    class Broken(Worse):
+        def statistics(self, path: Path) -> np.ndarray:
+            if "int4" in path.read_bytes().decode("latin1"):
+                raise EdgeDistilError("cannot be opened (no kernel)", where=str(path))
+            return np.array([[1.0, 1.0]] * 4)
+
+    target = Target(0.01, lambda _: Broken(), ship_anyway=True)
+    int4, int8 = export(world, ["onnx-int4", "onnx-int8"], tmp_path, target)[0]
+    assert (int4.failure, int8.failure) == ("ONNX int4: cannot be opened (no kernel)", None)
+    with pytest.raises(NothingHoldsError) as caught:
+        export(world, ["onnx-int4"], tmp_path, Target(0.01, lambda _: Broken()))
+    assert caught.value.line() == (
+        "quantise.max_drop: no scheme gives a file that can ship; onnx-int4: cannot be opened (no kernel); ask for "
+        "another scheme, or ship fp32"
     )
 
 

@@ -20,6 +20,7 @@ def trial(scheme: str, drop: float, **more: object) -> Trial:
     return Trial(scheme=scheme, size_bytes=1_000_000, seconds=1.0, **{**values, **more})
 
 
+WHOLE = {"purpose": "whole", "size_bytes": 1, "seconds": 1.0}
 TRIALS = (
     trial("onnx-int8-static", 0.02),
     Trial(scheme="onnx-int8-static", purpose="sensitivity", alone="head", distance=0.1, size_bytes=1, seconds=1.0),
@@ -61,6 +62,11 @@ def test_the_better_of_a_container_s_files_is_named_in_its_fastest_runtime(bundl
         "quantise: ONNX int8, nothing below fp32; ONNX int8 2 M instructions",
         missed,
     ]
+    faulty = (*TRIALS[:-1], Trial(**WHOLE, scheme="tflite-int8", fault="it differs from PyTorch by up to 9"))
+    log = SearchLog(max_drop=0.005, reference={}, trials=faulty)
+    (bundle.folder / TRIALS_NAME).write_text(log.model_dump_json())
+    missed = "quantise: TFLite int8 differs from PyTorch by up to 9, and does not ship"
+    assert quantised_lines(bundle, made) == [better, missed]
     assert quantised_lines(bundle, [])[0].startswith("quantise: ONNX static int8 with layer.0.ffn in higher precision")
     (bundle.folder / TRIALS_NAME).unlink()
     assert quantised_lines(bundle, made) == []

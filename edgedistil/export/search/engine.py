@@ -26,7 +26,7 @@ from edgedistil.export.search.scheme import Scheme
 from edgedistil.export.search.sizes import Sizes
 from edgedistil.progress import Progress, SilentProgress
 
-VERSION = 2
+VERSION = 3
 """Goes up whenever a search of the same files may end elsewhere."""
 
 
@@ -60,19 +60,36 @@ class NothingHoldsError(EdgeDistilError):
     """No scheme that reaches its target, with the log of what was tried.
 
     Args:
-        log: Everything tried, one scored trial at least.
+        log: Everything tried, one trial at least.
     """
 
     def __init__(self, log: SearchLog) -> None:
         self.log = log
-        scored = [trial for trial in log.trials if trial.drop is not None]
-        self.nearest = min(scored, key=lambda trial: (trial.drop, len(trial.kept)))
-        super().__init__(
-            f"no scheme keeps the score within {log.max_drop:g} of fp32's {log.reference[self.nearest.scheme]:.4f}; "
-            f"the nearest is {self.nearest.describe()}, {told_drop(self.nearest.drop or 0.0)} below",
-            where="quantise.max_drop",
-            cure=f"allow {_rounded_up(self.nearest.drop or 0.0):g}, ask for another scheme, or ship fp32",
-        )
+        self.nearest = nearest_of(log)
+        if self.nearest is None:
+            first = log.trials[0]
+            what = f"no scheme gives a file that can ship; {first.describe()}: {first.fault}"
+            cure = "ask for another scheme, or ship fp32"
+        else:
+            reference, drop = log.reference[self.nearest.scheme], self.nearest.drop or 0.0
+            what = (
+                f"no scheme keeps the score within {log.max_drop:g} of fp32's {reference:.4f}; the nearest is "
+                f"{self.nearest.describe()}, {told_drop(drop)} below"
+            )
+            cure = f"allow {_rounded_up(drop):g}, ask for another scheme, or ship fp32"
+        super().__init__(what, where="quantise.max_drop", cure=cure)
+
+
+def nearest_of(log: SearchLog, scheme: str | None = None) -> Trial | None:
+    """Returns the trial that lost least, of those the one with the fewest layers left; None where none could ship.
+
+    Args:
+        log: Everything tried.
+        scheme: Of this scheme alone; None is of any.
+    """
+    able = [trial for trial in log.trials if trial.drop is not None and trial.fault is None]
+    of_it = [trial for trial in able if scheme in (None, trial.scheme)]
+    return min(of_it, key=lambda trial: (trial.drop, len(trial.kept)), default=None)
 
 
 def _rounded_up(drop: float) -> float:
@@ -127,7 +144,7 @@ def _search_scheme(bench: Bench, scheme: Scheme) -> Trial | None:
     if whole.holds or len(scheme.layers) < 2:
         return whole if whole.holds else None
     alone = [bench.try_distance(scheme, layer) for layer in scheme.layers]
-    distances = {str(trial.alone): trial.distance or 0.0 for trial in alone}
+    distances = {str(trial.alone): math.inf if trial.fault else trial.distance or 0.0 for trial in alone}
     sizes = Sizes.of(scheme.source.stat().st_size, whole, alone)
     ranking = sorted(distances, key=lambda layer: -distances[layer])
     most = sizes.most(ranking)

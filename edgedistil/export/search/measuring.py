@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgedistil.bench.bootstrap import FloatArray
+from edgedistil.errors import EdgeDistilError
 from edgedistil.export.search.records import Purpose, SearchLog, Trial
 from edgedistil.export.search.scheme import Meter, Scheme
 from edgedistil.gate.paired import compare_scores
@@ -51,19 +53,14 @@ class Bench:
         """Builds a file and scores it on the whole set; it stays if it holds."""
         reference = self._reference(scheme)
         start, path = time.perf_counter(), self._build(scheme, kept)
-        paired = compare_scores(reference.statistics, scheme.meter.statistics(path), scheme.meter.metric_of)
-        interval = paired.distribution.interval()
-        drop = paired.old - paired.new
+        found = self._scored(scheme, path, reference)
         trial = Trial(
             scheme=scheme.name,
             purpose=purpose,
             kept=tuple(kept),
-            score=paired.new,
-            drop=drop,
-            drop_interval=(-interval.high, -interval.low),
             size_bytes=path.stat().st_size,
             seconds=round(time.perf_counter() - start, 3),
-            holds=drop <= self.max_drop + ROUNDING,
+            **found,
         )
         if trial.holds:
             path.replace(self.place(scheme))
@@ -73,13 +70,12 @@ class Bench:
         """Builds a file with one layer quantised and measures how far its logits are from fp32's."""
         reference = self._reference(scheme)
         start, path = time.perf_counter(), self._build(scheme, [other for other in scheme.layers if other != layer])
-        distance = float(np.abs(scheme.meter.probe(path) - reference.probe).mean())
         trial = Trial(
             scheme=scheme.name,
             purpose="sensitivity",
             alone=layer,
-            distance=distance,
             size_bytes=path.stat().st_size,
+            **_apart(scheme, path, reference),
             seconds=round(time.perf_counter() - start, 3),
         )
         return self._log(trial, path)
@@ -87,6 +83,22 @@ class Bench:
     def log(self) -> SearchLog:
         """Returns everything that was tried."""
         return SearchLog(max_drop=self.max_drop, reference=self._scores, trials=tuple(self.trials))
+
+    def _scored(self, scheme: Scheme, path: Path, reference: _Reference) -> dict[str, Any]:
+        try:
+            paired = compare_scores(reference.statistics, scheme.meter.statistics(path), scheme.meter.metric_of)
+        except EdgeDistilError as error:
+            return {"fault": error.what}
+        interval, drop = paired.distribution.interval(), paired.old - paired.new
+        small = drop <= self.max_drop + ROUNDING
+        fault = scheme.fault(path) if small else None
+        return {
+            "score": paired.new,
+            "drop": drop,
+            "drop_interval": (-interval.high, -interval.low),
+            "holds": small and fault is None,
+            "fault": fault,
+        }
 
     def _build(self, scheme: Scheme, kept: Sequence[str]) -> Path:
         self.bar.describe(f"{scheme.name}, {len(kept)} of {len(scheme.layers)} layers left")
@@ -109,6 +121,16 @@ class Bench:
         found = self._references[key]
         self._scores[scheme.name] = float(scheme.meter.metric_of(found.statistics.sum(axis=0)))
         return found
+
+
+def _apart(scheme: Scheme, path: Path, reference: _Reference) -> dict[str, Any]:
+    try:
+        distance = float(np.abs(scheme.meter.probe(path) - reference.probe).mean())
+    except EdgeDistilError as error:
+        return {"fault": error.what}
+    if not np.isfinite(distance):
+        return {"fault": "it gives logits that are not finite numbers"}
+    return {"distance": distance}
 
 
 def _statistics(meter: Meter, path: Path) -> FloatArray:

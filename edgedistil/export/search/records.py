@@ -33,7 +33,9 @@ class Trial(Record):
     seconds: float
     """Building and measuring."""
     holds: bool = False
-    """Whether the score was measured and its drop is no larger than it may be."""
+    """Whether the score was measured, its drop is no larger than it may be, and nothing else is at fault."""
+    fault: str | None = None
+    """Why it cannot ship whatever its score: it does not run, or is too far from the model that it was made from."""
 
     def describe(self) -> str:
         """Returns the scheme and what is left in higher precision, as part of a sentence."""

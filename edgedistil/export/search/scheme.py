@@ -13,8 +13,17 @@ Build = Callable[[Path, Sequence[str]], Any]
 """Writes a scheme's file to a path, with the layers named left in higher precision."""
 
 
+Fault = Callable[[Path], str | None]
+"""Says why a file cannot ship whatever its score, or None."""
+
+
+def _faultless(path: Path) -> str | None:
+    del path
+    return None
+
+
 class Meter(Protocol):
-    """What a file answers in its runtime."""
+    """What a file answers in its runtime; of one that does not run it raises `EdgeDistilError`."""
 
     def statistics(self, path: Path) -> FloatArray:
         """Returns a file's additive statistics on the whole set, [examples, k], examples always in the same order."""
@@ -39,6 +48,7 @@ class Scheme:
         cost: What the file costs on the device, measured or estimated, in the same unit for all: the cheapest is tried
             first, those that cost the same in the order given.
         suffix: Of its file.
+        fault: Looks at a file that keeps the score.
     """
 
     name: str
@@ -48,3 +58,4 @@ class Scheme:
     meter: Meter
     cost: float = 0.0
     suffix: str = ".bin"
+    fault: Fault = _faultless
