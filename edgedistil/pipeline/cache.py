@@ -85,7 +85,7 @@ class StageCache:
             return self._assist(stage)
         inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
         partial = self._partial / _folder_name(stage)
-        with _disk_errors(stage, self.root), _lock(partial.with_suffix(".lock"), stage):
+        with _disk_errors(stage, self.root), _lock(partial.with_name(f"{partial.name}.lock"), stage):
             self._check_space(stage)
             return self._work(stage, partial, inputs, progress)
 

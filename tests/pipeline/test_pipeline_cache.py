@@ -134,6 +134,17 @@ def test_two_runs_do_not_work_on_one_stage(tmp_path: Path):
             StageCache(tmp_path).run(stage(), SilentProgress())
 
 
+def test_stages_whose_names_differ_behind_a_dot_do_not_wait_for_one_another(tmp_path: Path):
+    cache = StageCache(tmp_path)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        cache.run(stage("prune-1.8x"), SilentProgress())
+        return {}
+
+    cache.run(stage("prune-1.5x", work=work), SilentProgress())
+    assert {entry.name for entry in cache.entries()} == {"prune-1.5x", "prune-1.8x"}
+
+
 def test_damaged_record_is_named(tmp_path: Path):
     cache = StageCache(tmp_path)
     done = cache.run(stage(), SilentProgress())
