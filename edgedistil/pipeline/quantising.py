@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
+from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.fitting import check_opened, opened_by
 from edgedistil.devices.profile import DeviceProfile, load_profile
 from edgedistil.pipeline.stage import StageContext
@@ -136,7 +137,7 @@ def _calibrated(formats: Sequence[str]) -> bool:
 
 
 def _profile(build: Build) -> DeviceProfile:
-    return load_profile(build.recipe.bench.device, [build.workspace.root / "devices"])
+    return load_profile(build.recipe.bench.device, profile_folders(build.workspace.root))
 
 
 def device_integers(build: Build) -> tuple[str, bool]:
@@ -152,5 +153,5 @@ def device_integers(build: Build) -> tuple[str, bool]:
     machine = platform.machine() if here else getattr(profile, "machine", None)
     x86 = machine in _X86
     kind = asked.activations if asked.activations != "auto" else "uint8" if x86 else "int8"
-    # Whether another x86 has VNNI is not known from here.
-    return kind, needs_reduced_range() if here else x86
+    # Whether another x86 has VNNI is not known from here. This machine checks the file, and may need 7 bits for that.
+    return kind, needs_reduced_range() or (x86 and not here)

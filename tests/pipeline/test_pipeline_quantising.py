@@ -52,12 +52,16 @@ def test_the_device_decides_on_the_integers_unless_the_recipe_does(monkeypatch: 
         found = static_parameters(build, ["onnx-int8-static"])["quantise"]
         return found["activations"], found["reduced_range"]
 
+    needed = "edgedistil.export.quantise_onnx.needs_reduced_range"
+    monkeypatch.setattr(needed, lambda: False)
     pi = SimpleNamespace(kind="ssh", machine="aarch64")
     assert kind(local("onnxruntime"))[0] == "uint8"
     assert kind(local("onnxruntime"), "aarch64")[0] == "int8"
     assert kind(pi) == ("int8", False)
     assert kind(pi, activations="uint8") == ("uint8", False)
     assert kind(SimpleNamespace(kind="ssh", machine="x86_64")) == ("uint8", True)
+    monkeypatch.setattr(needed, lambda: True)
+    assert kind(pi) == ("int8", True), "this machine checks the file, and would saturate"
 
 
 def test_a_stage_without_static_files_keeps_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
