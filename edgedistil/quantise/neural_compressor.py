@@ -93,7 +93,7 @@ def autotune(
         model: In fp32, smoothed or not; left as it is.
         rows: Training rows of the task, to calibrate with.
         judge: Scores a model, on rows that nothing is calibrated with.
-        max_drop: Share of the fp32 model's score that may be lost.
+        max_drop: Score that may be lost, 0.01 being one point.
         skip: Names of linear layers that stay in floating point.
 
     Raises:
@@ -104,7 +104,8 @@ def autotune(
 
     def score(made: nn.Module) -> float:
         scores.append(judge(_Answering(made, model), bf16=False).score)  # type: ignore[arg-type]
-        return scores[-1]
+        # It takes what may be lost as a share of the first score, the fp32 model's: of one it is points.
+        return 1.0 + scores[-1] - scores[0]
 
     with _running():
         from neural_compressor.torch import quantization

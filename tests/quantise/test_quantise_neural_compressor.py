@@ -33,19 +33,30 @@ def test_its_ranges_are_those_of_our_layers_smoothed_ones_too(model, rows):
         assert (reach / found.weight_scales[name]).tolist() == pytest.approx([127.5] * len(reach), rel=1e-4)
 
 
+class Judge:
+    """Gives the scores that it is told, in turn."""
+
+    metric = "made up"
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = iter(scores)
+
+    def __call__(self, model, *, bf16):
+        model(*(neural_compressor.torch.ones(2, 5, dtype=neural_compressor.torch.int64),) * 2)
+        return Judgement(next(self.scores), 0.0)
+
+
 @pytest.mark.slow
 def test_autotune_stops_at_the_first_that_is_accurate_enough(model, rows):
     pytest.importorskip("neural_compressor")
-
-    class Judge:
-        metric = "made up"
-        scores = iter([0.9, 0.5, 0.89])
-
-        def __call__(self, model, *, bf16):
-            model(*(neural_compressor.torch.ones(2, 5, dtype=neural_compressor.torch.int64),) * 2)
-            return Judgement(next(self.scores), 0.0)
-
-    found = autotune(take_layers(model, [1]), rows, Judge(), max_drop=0.05)
+    found = autotune(take_layers(model, [1]), rows, Judge(0.9, 0.5, 0.89), max_drop=0.05)
     assert found.baseline == 0.9
     assert found.tried == [{"algorithm": "minmax", "score": 0.5}, {"algorithm": "kl", "score": 0.89}]
     assert "encoder.layers.0.ffn.down" in found.ranges.inputs
+
+
+@pytest.mark.slow
+def test_autotune_may_lose_points_as_all_else_here_not_a_share_of_the_score(model, rows):
+    pytest.importorskip("neural_compressor")
+    found = autotune(take_layers(model, [1]), rows, Judge(0.5, 0.491), max_drop=0.01)
+    assert found.tried == [{"algorithm": "minmax", "score": 0.491}]

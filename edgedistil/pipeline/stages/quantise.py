@@ -13,7 +13,7 @@ from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
 from edgedistil.recipe.quantising import Quantise
 from edgedistil.recipe.shipping import SMOOTHED
 
-VERSION = 2
+VERSION = 3
 _SECONDS = 15.0
 # Rounding after every layer, and the fp32 model beside it.
 _ROUNDING = 2.0
