@@ -146,7 +146,7 @@ def _absent(entry: BaselineEntry) -> Check:
         kind="presence",
         outcome="inconclusive",
         line=f"the baseline holds {entry.format}, and it was not measured",
-        settle="measure it, or name the formats to hold with --formats",
+        settle="measure it, or name the formats to hold with --format",
     )
 
 
