@@ -12,7 +12,6 @@ are of one session, and a file that is not in it has none. `--scores-only` leave
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from held_out import HeldOut
 from int8_files import MADE, File, own_files, peer_files, runnable
+from int8_peers import peer_versions
 from provenance import provenance, write_record
 
 from edgedistil.bench.cases import Case
@@ -115,10 +115,11 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
     fp32 = next(file for file in files if file.title == FP32)
     if not any(row["sha256"] == fp32.sha256 for row in record["rows"]):
-        if ask.times_only:
-            raise SystemExit(f"{path}: no scores of this student; leave out --times-only")
         record = {"rows": []}
     rows = {row["title"]: row for row in record["rows"]}
+    unscored = [file.title for file in files if rows.get(file.title, {}).get("sha256") != file.sha256]
+    if ask.times_only and unscored:
+        raise SystemExit(f"{path}: no scores of {', '.join(unscored)} as made now; leave out --times-only")
     if not ask.times_only:
         rows = scored(files, rows, splits, folder / "scores" / data.name)
     length = build.recipe.bench.sequence_length
@@ -227,11 +228,6 @@ def _command(comparison: Comparison, ask: argparse.Namespace, record: Mapping[st
     for option, names in (("--leave-out", ask.leave_out), ("--variants", [name for name in VARIANTS if name in tried])):
         words += [option, *names] if names else []
     return " ".join(words)
-
-
-def peer_versions() -> dict[str, str]:
-    """Returns the versions of what is compared with."""
-    return {name: importlib.metadata.version(name) for name in ("openvino", "nncf", "optimum")}
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from held_out import HeldOut
-from int8_peers import litert_plain, nncf_accuracy_control, nncf_quantise, optimum_dynamic
+from int8_peers import litert_plain, nncf_accuracy_control, nncf_quantise, optimum_dynamic, peer_versions
 
 from edgedistil.bench.runner import runtimes
 from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.hashing import hash_file
+from edgedistil.hashing import hash_file, hash_value
 from edgedistil.quiet import silence
 
 OURS = "edgedistil"
@@ -100,9 +100,15 @@ def peer_files(
         tflite: Its TFLite form.
         config: The model's `config.json`.
         rows: Training text.
-        folder: Where the files go.
+        folder: Where the files go, those of the same fp32 files, rows and versions into a folder of their own.
         dev: What NNCF's accuracy control judges by; None leaves that out.
     """
+    given = {
+        "files": [hash_file(onnx), hash_file(tflite)],
+        "rows": rows.input_ids.tolist(),
+        "versions": peer_versions(),
+    }
+    folder = folder / hash_value(given)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     makers: dict[str, tuple[Callable[[Path], None], File]] = {
         "optimum.onnx": (

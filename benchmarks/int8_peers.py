@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -16,6 +17,11 @@ from held_out import HeldOut
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bench.runner.scoring import decode_rows
+
+
+def peer_versions() -> dict[str, str]:
+    """Returns the versions of what is compared with."""
+    return {name: importlib.metadata.version(name) for name in ("openvino", "nncf", "optimum")}
 
 
 def optimum_dynamic(source: Path, config: Path, target: Path, *, per_channel: bool) -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from int8 import FP32, RESULTS, bench, peer_versions, times_of
+from int8 import FP32, RESULTS, bench, times_of
 from int8_by_hand import by_hand
 from int8_files import MADE, UNTIMED, File, own_files, peer_files, runnable
+from int8_peers import peer_versions
 from int8_shipped import RUNTIMES
 from provenance import provenance, write_record
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
