@@ -25,6 +25,7 @@ def fast(runtime: str, processor: str, against: str, bar: str) -> Promise:
         bar: As of `Promise`.
     """
     title, file = RUNTIME_TITLES[runtime], f"speed-{processor}.json"
+    title += ", with its bf16 hint or without," if f"{runtime}-bf16" in RUNTIME_TITLES else ""
     beside, key, unit = {
         "speed": ("fp32 in ONNX Runtime", "ours", "times faster"),
         "peers": ("the fastest that a peer makes of our fp32 file", "ours_against_peers", "times as fast"),
