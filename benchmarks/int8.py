@@ -32,6 +32,7 @@ from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle
 from edgedistil.errors import EdgeDistilError
+from edgedistil.export.search.records import SearchLog
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.quantising import calibration_rows
 from edgedistil.pipeline.run import Outcome, run_plan
@@ -39,6 +40,7 @@ from edgedistil.progress import TerminalProgress
 from edgedistil.recipe.load import Workspace, load_recipe
 from edgedistil.recipe.quantising import Quantise
 from edgedistil.recipe.shipping import SMOOTHED
+from edgedistil.report.trials import TRIALS_NAME
 
 RESULTS = Path(__file__).resolve().parent / "results" / "int8"
 FP32 = "ONNX fp32"
@@ -89,7 +91,16 @@ class Comparison:
             return [], {"left_out": {"all": str(error)}}
         there = {key: bundle.path(key) for key in bundle.formats if key in formats}
         files = [replace(file, title=f"{file.title}, {name}") for file in own_files(there)]
-        return files, outcome.finished["export"].summary
+        return files, {**outcome.finished["export"].summary, "kept": kept_layers(bundle)}
+
+
+def kept_layers(bundle: Bundle) -> dict[str, list[str]]:
+    """Returns the layers that a target has left in higher precision, by format; nothing where there was no target."""
+    path = bundle.folder / TRIALS_NAME
+    if not path.is_file():
+        return {}
+    trials = SearchLog.model_validate_json(path.read_text(encoding="utf-8")).trials
+    return {trial.scheme: list(trial.kept) for trial in trials if trial.holds}
 
 
 def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
@@ -135,7 +146,7 @@ def measure(comparison: Comparison, ask: argparse.Namespace) -> Path:
     record |= {name: exported.get(name, {}) for name in ("left_out", "forms")}
     record["rows"] = [row for title, row in rows.items() if title not in gone]
     # Of variants that are not asked for, what an earlier call found stands as their rows do.
-    for what in ("left_out", "forms"):
+    for what in ("left_out", "forms", "kept"):
         found = record.get(f"variants_{what}", {}) | {name: made.get(what) for name, (_, made) in others.items()}
         record[f"variants_{what}"] = {name: facts for name, facts in found.items() if facts}
     return write_record(path, record | {"command": _command(comparison, ask, record), **provenance(peer_versions())})
