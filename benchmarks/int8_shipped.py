@@ -47,12 +47,14 @@ def worst_loss(file: str) -> Callable[[Path], Figure]:
 
 
 def largest_share(file: str) -> Callable[[Path], Figure]:
-    """Returns the largest of our 8-bit files, in per cent of the fp32 file of its kind."""
+    """Returns the largest of our files wholly in 8 bits, in per cent of the fp32 file of its kind."""
 
     def compute(folder: Path) -> Figure:
         rows = json.loads((folder / file).read_text(encoding="utf-8"))["rows"]
         fp32 = {name: next(row["bytes"] for row in rows if row["title"] == f"{name} fp32") for name in KINDS}
-        own = [row for row in rows if row["by"] == OURS and row["scheme"] in _EIGHT_BITS]
+        # A target may leave layers in fp32, as many as the score asks for.
+        whole = [row for row in rows if not row["title"].endswith(", target")]
+        own = [row for row in whole if row["by"] == OURS and row["scheme"] in _EIGHT_BITS]
         return Figure(max(100 * row["bytes"] / fp32[row["title"].split()[0]] for row in own))
 
     return compute

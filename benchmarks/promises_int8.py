@@ -48,7 +48,7 @@ INT8 = [
     shipped("toxic-spans-dense", "Toxic spans", "the student before pruning"),
     Promise(
         "int8.size",
-        "SST-2, the largest of our 8-bit files, of the fp32 one of its kind",
+        "SST-2, the largest of our files wholly in 8 bits, of the fp32 one of its kind",
         "<= 27.0",
         "%",
         "int8",
