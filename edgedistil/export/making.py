@@ -165,7 +165,7 @@ def source_of(name: str) -> str:
 
 
 def _dynamic_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
-    quantise_onnx(job.source("onnx-int8"), target, reduce_range=_reduced(job), keep=keep)
+    quantise_onnx(job.source("onnx-int8"), target, reduce_range=job.calibrating.reduce_range, keep=keep)
 
 
 def _static_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
@@ -176,16 +176,11 @@ def _static_onnx(job: Job, target: Path, keep: Sequence[str]) -> None:
         rows=using.rows,
         method=using.method,
         activations=using.activations,
-        reduce_range=_reduced(job),
+        reduce_range=using.reduce_range,
         saved=job.saved(name),
         ranges=job.known_ranges(name),
         keep=keep,
     )
-
-
-def _reduced(job: Job) -> bool | None:
-    """Returns True where the device needs 7 bits, else None: this machine, which checks the file, still may."""
-    return job.calibrating.reduce_range or None
 
 
 def _static_tflite(
