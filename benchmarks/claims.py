@@ -14,6 +14,7 @@ from typing import Any
 
 from distillation_table import distillation_table
 from figures import Promise, read_run
+from int8_choices_table import ranges_table, residuals_table, smoothing_table
 from int8_speed_table import PROCESSORS, int8_speed_table
 from int8_table import int8_table, shipped_table
 from int8_variants_table import distances_table, variants_table
@@ -97,6 +98,9 @@ def tables() -> dict[str, str]:
         "int8-tasks": shipped_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-ranges": variants_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-distances": distances_table(RESULTS / "int8", INT8_STUDENTS),
+        "int8-range-ratios": ranges_table(RESULTS / "int8", INT8_STUDENTS),
+        "int8-smoothing": smoothing_table(RESULTS / "int8", INT8_STUDENTS),
+        "int8-residuals": residuals_table(RESULTS / "int8", INT8_STUDENTS),
         "int8-speed": int8_speed_table(RESULTS / "int8", PROCESSORS),
         "pruning": pruning_table(RESULTS / "pruning" / "sst2.json", short=True),
         "block-sparse": pattern_table(RESULTS / "pattern" / "block_sparse.json"),

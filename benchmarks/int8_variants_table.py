@@ -21,8 +21,6 @@ COLUMNS = {
     "neural-compressor": "neural-compressor",
 }
 _RANGES = {"": "least squared error", "percentile": "percentiles", "minmax": "min-max", "entropy": "entropy"}
-_EARLIER = """
-\\* from before least squared errors were the default: what shipped has percentiles in ONNX, min-max in TFLite"""
 _FILES = {
     "ONNX static int8": ("onnx-int8-static", "onnxruntime"),
     "ONNX static int8 in OpenVINO": ("onnx-int8-static", "openvino"),
@@ -41,13 +39,12 @@ def variants_table(folder: Path, names: Mapping[str, str]) -> str:
     for name, title in names.items():
         record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         rows = {row["title"]: row for row in record["rows"]}
-        called = title if _compared(record) else f"{title} *"
         for file, (made, runtime) in _FILES.items():
             cells = [_cell(record, rows.get(f"{file}, {each}" if each else file), each, made) for each in COLUMNS]
-            lines.append(f"| {' | '.join([called, RUNTIME_TITLES[runtime], *cells])} |")
+            lines.append(f"| {' | '.join([title, RUNTIME_TITLES[runtime], *cells])} |")
     told = "points of the test split's score against fp32, with 95 % intervals"
     told += "; refused: parity allows less than it differs"
-    return "\n".join([*lines, "", told, *([_EARLIER] if any(" * |" in line for line in lines) else [])])
+    return "\n".join([*lines, "", told])
 
 
 def distances_table(folder: Path, names: Mapping[str, str]) -> str:
@@ -55,24 +52,17 @@ def distances_table(folder: Path, names: Mapping[str, str]) -> str:
 
     Args:
         folder: Of the results.
-        names: As `variants_table`; a student whose result holds the distances of one kind alone has no row.
+        names: As `variants_table`.
     """
     lines = [f"| student | file | {' | '.join(_RANGES.values())} |", f"|---|---|{'---:|' * len(_RANGES)}"]
     for name, title in names.items():
         record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        if not _compared(record):
-            continue
         forms = {"": record["forms"], **record["variants_forms"]}
         for made in ("onnx-int8-static", "tflite-int8-static"):
             cells = [_apart(forms[each].get(made)) for each in _RANGES]
             lines.append(f"| {' | '.join([title, FORMATS[made].title, *cells])} |")
     told = "mean difference of a logit on up to 256 texts of the dev split, as it is / smoothed"
     return "\n".join([*lines, "", told])
-
-
-def _compared(record: Mapping[str, Any]) -> bool:
-    """Returns whether a result has every kind of range's distances; none had when percentiles were the default."""
-    return {"", *record.get("variants_forms", {})} >= _RANGES.keys()
 
 
 def _apart(form: Mapping[str, float | None] | None) -> str:

@@ -35,7 +35,7 @@ def test_everyones_fastest_8_bit_file_competes_and_the_median_session_counts():
     from int8_files import File
     from int8_speed import duel
 
-    from edgedistil.bench.measurement import Measurement
+    from edgedistil.bench.measurement import Interval, Measurement
 
     def file(title: str, scheme: str, runtime: str) -> File:
         return File(title, "anyone", scheme, Path(title), runtime)
@@ -53,7 +53,7 @@ def test_everyones_fastest_8_bit_file_competes_and_the_median_session_counts():
     slow = times | {"theirs": 60}
     sessions = [
         {
-            title: Measurement.model_construct(session="", blocks=[], samples_ms=[float(ms)] * 20)
+            title: Measurement.model_construct(session="", blocks=[], p50_ms=Interval(value=ms, low=ms, high=ms))
             for title, ms in each.items()
         }
         for each in (times, slow, times)
