@@ -137,7 +137,7 @@ def up(name: _Name) -> None:
 
 @devices_app.command("clean")
 def clean(name: _Name) -> None:
-    """Remove what edgedistil has put on a device: runner, files, virtual environment.
+    """Remove what edgedistil has put on a device: runner, files, virtual environment; nothing else that lies there.
 
     Example: `edgedistil devices clean pi5`
     """
@@ -145,7 +145,7 @@ def clean(name: _Name) -> None:
     remote = device.remote()
     with remote.link:
         remote.clean()
-    typer.echo(f"removed {remote.folder} on {name}")
+    typer.echo(f"removed what edgedistil had put into {remote.folder} on {name}")
 
 
 def _connect(name: str) -> Device:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgedistil.bench.thermal import Snapshot, decode_throttled
+from edgedistil.devices.architecture import machine_of
 from edgedistil.devices.profile import DeviceProfile
 
 _ROOM_MB = 500
@@ -62,7 +63,7 @@ def _system(seen: dict[str, Any], profile: DeviceProfile) -> Iterator[Finding]:
     yield Finding("Python", seen["python"])
     wanted = getattr(profile, "machine", None)
     machine = f"{seen['machine']}, {seen['bits']}-bit"
-    wrong = wanted is not None and (seen["bits"] == 32) != (wanted == "armv7l")
+    wrong = wanted and wanted != machine_of(seen)
     yield Finding("architecture", machine, f"the profile says {wanted}: correct 'machine' or 'host'" if wrong else "")
     memory = facts["memory_mb"]
     yield Finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgedistil.bench.transport import LinkError
+from edgedistil.devices.login import Login
 from edgedistil.errors import EdgeDistilError, UsageError
 
 # OpenSSH's own wording (ssh.c, sshconnect.c, sshconnect2.c, readconf.c); the first that fits counts.
@@ -10,17 +11,17 @@ _FATAL = (
     (
         ("REMOTE HOST IDENTIFICATION HAS CHANGED", "POSSIBLE DNS SPOOFING"),
         "its host key is another than the one known",
-        "if it was set up anew: ssh-keygen -R {host}, then ssh {host} once and compare the fingerprint",
+        "if it was set up anew: {forget_key}, then {ssh} once and compare the fingerprint",
     ),
     (
         ("Host key verification failed", "No matching host key", "host key is known for"),
         "its host key is not known here",
-        "run once: ssh {host}, and compare the fingerprint",
+        "run once: {ssh}, and compare the fingerprint",
     ),
     (
         ("Permission denied", "Too many authentication failures", "no mutual signature"),
         "it refuses our key",
-        "run: ssh-copy-id {host}, or ssh-add for a key with a passphrase",
+        "run: {copy_key}, or ssh-add for a key with a passphrase",
     ),
     (
         ("Could not resolve hostname", "Name or service not known", "hostname contains invalid characters"),
@@ -36,21 +37,22 @@ _FATAL = (
 _UNREACHABLE = ("Connection refused", "timed out", "No route to host", "Network is unreachable", "Host is down")
 
 
-def fault(words: str, device: str, host: str) -> EdgeDistilError:
+def fault(words: str, device: str, login: Login) -> EdgeDistilError:
     """Returns what made `ssh` fail, from what it wrote to standard error.
 
     Args:
         words: Standard error.
         device: The profile's name.
-        host: What `ssh` was told to reach.
+        login: How `ssh` was told to reach it.
 
     Returns:
         A `UsageError` for what will not mend itself; a `LinkError` for what may be tried again.
     """
-    where = f"{device} ({host})"
+    where = f"{device} ({login.host})"
     for signs, what, cure in _FATAL:
         if any(sign in words for sign in signs):
-            return UsageError(f"{what}{_said(words, signs)}", where=where, cure=cure.format(host=host))
+            commands = {"ssh": login.ssh(), "copy_key": login.copy_key(), "forget_key": login.forget_key(words)}
+            return UsageError(f"{what}{_said(words, signs)}", where=where, cure=cure.format(**commands))
     if any(sign in words for sign in _UNREACHABLE):
         return LinkError(
             f"it cannot be reached{_said(words, _UNREACHABLE)}", where=where, cure="check its power, network and sshd"

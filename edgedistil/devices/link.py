@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgedistil.devices.faults import fault
+from edgedistil.devices.login import Login
 from edgedistil.errors import EdgeDistilError, UsageError
 
 _CHUNK = 1 << 18
@@ -52,22 +53,14 @@ class Link:
 
     Args:
         device: The profile's name, for errors.
-        host: What `ssh` is told: an alias of the user's configuration, a name or an address.
-        user: Login name; the configuration's for None.
-        port: Port; the configuration's for None.
-        config: Configuration in place of `~/.ssh/config`; None for that.
+        login: Whom to log in as, and where.
     """
 
-    def __init__(
-        self, device: str, host: str, user: str | None = None, port: int | None = None, config: Path | None = None
-    ) -> None:
-        self.device, self.host = device, host
+    def __init__(self, device: str, login: Login) -> None:
+        self.device, self.login = device, login
         # Not in TMPDIR's depths: a socket's path may have 107 bytes.
         self._folder = tempfile.TemporaryDirectory(prefix="edgedistil-", dir="/tmp")
-        self._base = ["ssh", "-T"]
-        self._base += ["-F", str(config)] if config else []
-        self._base += ["-l", user] if user else []
-        self._base += ["-p", str(port)] if port else []
+        self._base = ["ssh", "-T", *login.options]
         for name, value in {**_OPTIONS, "ControlPath": f"{self._folder.name}/link"}.items():
             self._base += ["-o", f"{name}={value}"]
         self._up = False
@@ -83,7 +76,11 @@ class Link:
     @property
     def where(self) -> str:
         """The device, for errors."""
-        return f"{self.device} ({self.host})"
+        return f"{self.device} ({self.login.host})"
+
+    def fault(self, words: str) -> EdgeDistilError:
+        """Returns what made `ssh` fail, from what it wrote to standard error."""
+        return fault(words, self.device, self.login)
 
     def connect(self) -> None:
         """Logs in, unless that was done and still holds.
@@ -94,11 +91,12 @@ class Link:
         """
         if self._up and self._control("check"):
             return
+        master = ["-o", "ControlMaster=yes", "-o", "ControlPersist=60"]
         # To a file: the login stays in the background, and would hold a pipe open.
         with tempfile.TemporaryFile() as words:
             try:
                 code = subprocess.run(
-                    [*self._base, "-o", "ControlMaster=yes", "-o", "ControlPersist=60", "-N", "-f", "--", self.host],
+                    [*self._base, *master, "-N", "-f", "--", self.login.host],
                     stdin=subprocess.DEVNULL,
                     stdout=words,
                     stderr=words,
@@ -109,17 +107,17 @@ class Link:
             except FileNotFoundError as error:
                 raise UsageError("no 'ssh' on this machine", where=self.where, cure="install OpenSSH") from error
             except subprocess.TimeoutExpired:
-                raise fault("login timed out", self.device, self.host) from None
+                raise self.fault("login timed out") from None
             words.seek(0)
             said = words.read().decode("utf-8", "replace")
         if code:
-            raise fault(said, self.device, self.host)
+            raise self.fault(said)
         self._up = True
 
     def arguments(self, script: str) -> list[str]:
         """Returns the local command that runs a shell script there, with its standard streams."""
         master = ["-o", "ControlMaster=no"]
-        return [*self._base, *master, "--", self.host, f"sh -c {shlex.quote(script)}"]
+        return [*self._base, *master, "--", self.login.host, f"sh -c {shlex.quote(script)}"]
 
     def run(self, script: str, data: bytes = b"", seconds: float = _COMMAND_SECONDS) -> bytes:
         """Runs a shell script there.
@@ -147,7 +145,7 @@ class Link:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise fault(f"a command timed out after {seconds:g} s", self.device, self.host) from None
+            raise self.fault(f"a command timed out after {seconds:g} s") from None
         self._check(done.returncode, done.stderr)
         return done.stdout
 
@@ -178,7 +176,7 @@ class Link:
                 _stream(source.read, process, tick)
                 code = process.wait(_COMMAND_SECONDS)
             except subprocess.TimeoutExpired:
-                raise fault(f"copying {path.name} timed out", self.device, self.host) from None
+                raise self.fault(f"copying {path.name} timed out") from None
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -197,7 +195,7 @@ class Link:
     def _control(self, order: str) -> bool:
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             done = subprocess.run(
-                [*self._base, "-O", order, "--", self.host],
+                [*self._base, "-O", order, "--", self.login.host],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=10,
@@ -209,7 +207,7 @@ class Link:
     def _check(self, code: int, said: bytes) -> None:
         words = said.decode("utf-8", "replace").strip()
         if code == 255 or code < 0:
-            raise fault(words, self.device, self.host)
+            raise self.fault(words)
         if code:
             last = words.splitlines()[-1][:300] if words else f"exit code {code}"
             raise RemoteError(f"a command failed there: {last}", code=code, words=words, where=self.where)

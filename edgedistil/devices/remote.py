@@ -11,6 +11,7 @@ from typing import Any
 
 from edgedistil.bench.archive import runner_archive
 from edgedistil.devices.link import Link, RemoteError
+from edgedistil.devices.turns import turn
 from edgedistil.errors import EdgeDistilError
 from edgedistil.hashing import hash_file
 from edgedistil.progress import Bar, Progress
@@ -25,12 +26,13 @@ class Remote:
     Args:
         link: How to reach it.
         folder: Relative to the login's home, or absolute.
-        python: The interpreter; None for the one that `devices setup` made, else `python3`.
+        python: The interpreter where `devices setup` has made none; `python3` for None.
+        bare: Whether the one that `devices setup` made is left alone.
     """
 
-    def __init__(self, link: Link, folder: str, python: str | None = None) -> None:
+    def __init__(self, link: Link, folder: str, python: str | None = None, *, bare: bool = False) -> None:
         self.link, self.folder = link, folder.rstrip("/")
-        self._python = python
+        self._python, self._bare = python, bare
         archive = runner_archive()
         self.runner = f"{self.folder}/runner-{hashlib.sha256(archive).hexdigest()[:16]}.pyz"
         self._hashes: dict[Path, str] = {}
@@ -46,6 +48,10 @@ class Remote:
         """Returns where a file of this machine lies there: by its content, so that no two are mistaken."""
         return f"{self.folder}/files/{self.hash_of(path)[:32]}/{path.name}"
 
+    def bare(self) -> Remote:
+        """Returns the same folder without its virtual environment, which is to be made anew."""
+        return Remote(self.link, self.folder, self._python, bare=True)
+
     @property
     def system_python(self) -> str:
         """The interpreter that a virtual environment is made with."""
@@ -59,7 +65,9 @@ class Remote:
             environment: `NAME=value` words before it, such as a `timeout` command's.
         """
         venv = shlex.quote(f"{self.folder}/venv/bin/python")
-        chosen = f"P={shlex.quote(self._python)}" if self._python else f"P=python3; [ -x {venv} ] && P={venv}"
+        chosen = f"P={shlex.quote(self.system_python)}"
+        if not self._bare:
+            chosen += f"; [ -x {venv} ] && P={venv}"
         # The shell must not be replaced by the runner: it turns a death by signal into an exit code that ssh can carry.
         return f'{chosen}; {environment} "$P" {shlex.quote(self.runner)} {arguments}; exit $?'
 
@@ -81,7 +89,7 @@ class Remote:
         except RemoteError as error:
             if error.code in _NO_PYTHON:
                 raise EdgeDistilError(
-                    f"no {self._python or 'python3'} there that can be started",
+                    f"no {self.system_python} there that can be started",
                     where=self.link.where,
                     cure="install Python >= 3.9 there, or name one with 'python' in its profile",
                 ) from error
@@ -108,6 +116,10 @@ class Remote:
             EdgeDistilError: When the disk is full, or what arrived is not what was sent.
             LinkError: When the link broke.
         """
+        with turn([*self.link.login.options, self.link.login.host, self.folder], self.link.device, progress):
+            self._bring(files, progress, judge)
+
+    def _bring(self, files: Sequence[Path], progress: Progress, judge: Callable[[dict[str, Any]], None] | None) -> None:
         wanted = {self.place(path): path for path in files}
         parts = {f"{place}.part": place for place in wanted}
         found = self.inspect([*wanted, *parts])
@@ -135,15 +147,20 @@ class Remote:
         self.link.run(f"{remove}[ -d {kept} ] && find {kept} -type f -mtime +7 -exec rm -f {{}} +; true")
 
     def clean(self) -> None:
-        """Removes the whole folder."""
-        self.link.run(f"rm -rf {shlex.quote(self.folder)}")
+        """Removes what was put there, by name: the folder may be one that holds other things too, such as a home."""
+        folder, run, entry = shlex.quote(self.folder), "?" * 16, "?" * 32
+        ours = [f"runner-{run}.pyz*", f"files/{entry}", f"kept/{entry}.json", f"kept/.{entry}.json.*", "venv"]
+        removed = " ".join(f"{folder}/{name}" for name in ours)
+        self.link.run(f"rm -rf {removed} && {{ rmdir {folder}/files {folder}/kept {folder} 2>/dev/null; true; }}")
 
     def _bring_runner(self) -> None:
         archive, place = runner_archive(), shlex.quote(self.runner)
         there = self.link.run(f"mkdir -p {shlex.quote(self.folder)} && wc -c < {place} 2>/dev/null || true").strip()
         if there != str(len(archive)).encode():
             try:
-                self.link.run(f"cat > {place}.part && mv {place}.part {place}", archive)
+                # A name that no other run has: both may bring it at once.
+                part = f"{place}.$$.part"
+                self.link.run(f"cat > {part} && mv {part} {place} || {{ rm -f {part}; exit 1; }}", archive)
             except RemoteError as error:
                 raise self._unwritable(error) from error
 

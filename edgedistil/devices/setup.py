@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgedistil.devices.architecture import machine_of
 from edgedistil.devices.check import PACKAGES
 from edgedistil.devices.link import RemoteError
 from edgedistil.devices.profile import DeviceProfile
@@ -45,7 +46,7 @@ def platforms(machine: str, libc: str) -> list[str]:
     """Returns the platform tags that a device's wheels may carry, the newest first (PEP 600).
 
     Args:
-        machine: `aarch64`, `x86_64` or `armv7l`.
+        machine: As `machine_of` gives it, such as `aarch64`.
         libc: As the runner's inspection gives it, such as `glibc 2.36`.
 
     Raises:
@@ -99,22 +100,24 @@ def set_up(remote: Remote, profile: DeviceProfile, progress: Progress) -> dict[s
         UsageError: When there are no wheels for it.
         EdgeDistilError: When fetching, copying or installing fails.
     """
-    seen = remote.inspect(libraries=True)
+    # Not through an earlier environment: it may be of another Python than the new one will be, or broken.
+    bare = remote.bare()
+    seen = bare.inspect(libraries=True)
     if "facts" not in seen:
         raise EdgeDistilError(f"its Python is {seen['python']}, too old", cure="install Python >= 3.9 there")
     narrow = seen["bits"] == 32
     if narrow:
         _check_numpy(seen, remote)
     packages = wanted_packages(profile.runtimes, seen["bits"])
-    machine = "armv7l" if narrow else str(seen["machine"])
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        folder, machine = Path(scratch), machine_of(seen)
         progress.say(f"edgedistil: fetching {', '.join(packages)} for Python {seen['python']} on {machine}")
         tags = platforms(machine, seen["libc"])
         _fetch(download_command(packages, tags, seen["python"], folder) + ["--no-deps"] * narrow, remote)
-        _fetch(_pip_command(folder), remote)
+        # A system's Python often has no pip.
+        _fetch([*download_command(["pip"], tags, seen["python"], folder), "--no-deps"], remote)
         wheels = sorted(folder.glob("*.whl"))
-        remote.bring(wheels, progress)
+        bare.bring(wheels, progress)
         progress.say(f"edgedistil: installing {len(wheels)} wheels in {remote.folder}/venv")
         _install(remote, wheels, packages, system=narrow)
     return remote.inspect(libraries=True)
@@ -128,12 +131,6 @@ def _check_numpy(seen: dict[str, Any], remote: Remote) -> None:
             where=remote.link.where,
             cure="run there: sudo apt install python3-numpy",
         )
-
-
-def _pip_command(folder: Path) -> list[str]:
-    """Returns the command that fetches pip itself: a system's Python often has none."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    return [*pip, "--only-binary=:all:", "--dest", str(folder), "pip"]
 
 
 def _fetch(command: list[str], remote: Remote) -> None:
@@ -156,10 +153,12 @@ def _install(remote: Remote, wheels: Sequence[Path], packages: Sequence[str], *,
     links = " ".join(f"--find-links {shlex.quote(str(Path(place).parent))}" for place in places)
     python = shlex.quote(remote.system_python)
     script = (
-        f"{python} -m venv --clear --without-pip {'--system-site-packages ' * system}{folder}/venv && "
+        f"{python} -m venv --clear --without-pip {'--system-site-packages ' * system}{folder}/venv && {{ "
         f"{folder}/venv/bin/python {shlex.quote(pip)}/pip install --quiet --no-index --disable-pip-version-check "
         f"{'--no-deps ' * system}{links} {' '.join(packages)} && "
-        f"rm -rf {' '.join(shlex.quote(str(Path(place).parent)) for place in places)}"
+        f"rm -rf {' '.join(shlex.quote(str(Path(place).parent)) for place in places)} || "
+        # Half an environment would go before an interpreter that has what it lacks.
+        f"{{ rm -rf {folder}/venv; exit 1; }}; }}"
     )
     try:
         remote.link.run(script, seconds=_INSTALL_SECONDS)

@@ -17,8 +17,9 @@ from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import BenchResult, run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bench.transport import Command, LinkError
-from edgedistil.devices.faults import fault
+from edgedistil.devices.architecture import machine_of
 from edgedistil.devices.link import Link
+from edgedistil.devices.login import Login
 from edgedistil.devices.profile import DeviceProfile, Kind, register
 from edgedistil.devices.remote import Remote
 from edgedistil.errors import EdgeDistilError, UsageError
@@ -40,7 +41,7 @@ class SshProfile(DeviceProfile):
         user: Login name; the configuration's where left out.
         port: Port; the configuration's where left out.
         config: An OpenSSH configuration in place of `~/.ssh/config`; relative to the working folder.
-        python: Interpreter there; the virtual environment of `devices setup` where left out, else `python3`.
+        python: Interpreter there, `python3` where left out; the virtual environment of `devices setup` goes before it.
         folder: Where everything is put there; relative to the login's home.
         machine: What `uname -m` must say there; a device that says otherwise is refused.
         retry_seconds: A broken link is tried again for so long.
@@ -120,7 +121,7 @@ class SshTransport:
         """Tells the worker's end from the link's; a shell gives a death by signal as 128 and the signal."""
         link = self._remote.link
         if code in {0, _SSH_FAILED} or code < 0:
-            return fault(words, link.device, link.host)
+            return link.fault(words)
         if code == 124:
             return EdgeDistilError(
                 f"its worker lived for {self._profile.limit_minutes:g} minutes and was ended there",
@@ -170,8 +171,8 @@ class SshDevice:
         """Opens a link of its own; whoever asks closes it (`remote().link.close()`)."""
         profile = self.profile
         config = profile.config.expanduser() if profile.config else None
-        link = Link(profile.name, profile.host, profile.user, profile.port, config)
-        return Remote(link, profile.folder, profile.python)
+        login = Login(profile.host, profile.user, profile.port, config)
+        return Remote(Link(profile.name, login), profile.folder, profile.python)
 
     @cached_property
     def _seen(self) -> dict[str, Any]:
@@ -244,12 +245,6 @@ def check_machine(seen: dict[str, Any], profile: SshProfile) -> None:
             where=profile.name,
             cure="correct 'host' or 'machine' in its profile",
         )
-
-
-def machine_of(seen: dict[str, Any]) -> str:
-    """Returns the architecture that wheels must be for: a 32-bit system may run on a 64-bit kernel."""
-    machine = str(seen["machine"])
-    return "armv7l" if machine == "aarch64" and seen["bits"] == 32 else machine
 
 
 register("ssh", Kind(SshProfile, SshDevice))

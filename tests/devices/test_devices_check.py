@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import zipfile
@@ -12,8 +13,9 @@ import pytest
 from edgedistil.devices import setup
 from edgedistil.devices.check import findings_of
 from edgedistil.devices.profile import DeviceProfile
+from edgedistil.devices.remote import Remote
 from edgedistil.devices.setup import download_command, platforms, set_up, wanted_packages
-from edgedistil.devices.ssh import SshDevice, SshProfile
+from edgedistil.devices.ssh import SshDevice, SshProfile, check_machine
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import SilentProgress
 
@@ -60,6 +62,7 @@ def test_each_thing_that_is_missing_comes_with_its_cure() -> None:
     ("changes", "name", "expected"),
     [
         ({"bits": 32}, "architecture", ("missing", "aarch64, 32-bit", "profile says aarch64")),
+        ({"machine": "x86_64"}, "architecture", ("missing", "x86_64, 64-bit", "profile says aarch64")),
         ({"free_bytes": 1_000_000}, "free disk", ("missing", "1 MB", "free at least 500 MB")),
         ({"facts": {"memory_mb": 200}}, "memory", ("advice", "200 MB", "--format")),
         ({"tools": []}, "time limit", ("advice", "none", "install coreutils")),
@@ -79,6 +82,17 @@ def test_a_device_that_falls_short(changes: dict, name: str, expected: tuple[str
     assert level == expected[0]
     assert expected[1] in found
     assert expected[2] in cure
+
+
+@pytest.mark.parametrize(
+    ("machine", "level"),
+    [("armv7l", "ok"), ("armv8l", "ok"), ("aarch64", "ok"), ("armv6l", "missing"), ("i686", "missing")],
+)
+def test_a_check_and_a_bench_agree_on_the_architecture(machine: str, level: str) -> None:
+    profile = SshProfile(name="old", kind="ssh", host="old", machine="armv7l")
+    assert judged(profile, machine=machine, bits=32)["architecture"][0] == level
+    with pytest.raises(UsageError) if level == "missing" else contextlib.nullcontext():
+        check_machine(seen(machine=machine, bits=32), profile)
 
 
 def test_both_precisions_of_openvino_need_its_one_package() -> None:
@@ -111,6 +125,25 @@ def test_wheels_fit_the_device() -> None:
     assert command[command.index("--python-version") + 1] == "3.11"
 
 
+@pytest.mark.parametrize(("machine", "bits"), [("aarch64", 64), ("armv6l", 32)])
+def test_all_that_is_fetched_fits_the_device(machine: str, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    libraries = {**LIBRARIES, "numpy": {"version": "1.26.4"}}
+    told = seen(python="3.9.2", machine=machine, bits=bits, libraries=libraries)
+    monkeypatch.setattr(Remote, "inspect", lambda self, **options: told)
+    monkeypatch.setattr(Remote, "bring", lambda self, files, progress: None)
+    monkeypatch.setattr(setup, "_fetch", lambda command, remote: commands.append(command))
+    monkeypatch.setattr(setup, "_install", lambda *given, **options: None)
+    remote = SshDevice(PI).remote()
+    with remote.link:
+        set_up(remote, PI, SilentProgress())
+    assert "pip" in commands[-1][-2:]
+    for command in commands:
+        assert command[command.index("--python-version") + 1] == "3.9"
+        assert f"linux_{machine}" in command
+        assert not any("armv7l" in word for word in command)
+
+
 def wheel(folder: Path, name: str) -> None:
     info = f"{name.replace('-', '_')}-1.0.dist-info"
     with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl", "w") as archive:
@@ -120,19 +153,29 @@ def wheel(folder: Path, name: str) -> None:
         archive.writestr(f"{info}/RECORD", "")
 
 
-def test_a_virtual_environment_is_made_there_without_the_internet(
-    device: Callable[..., SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def bundled_pip() -> Path:
+    """The pip that this Python brings along."""
     bundled = list((Path(json.__file__).parents[1] / "ensurepip/_bundled").glob("pip-*.whl"))
     if not bundled:
         pytest.skip("this Python brings no pip of its own to send")
+    return bundled[0]
+
+
+@pytest.mark.parametrize("python", [None, sys.executable])
+def test_a_virtual_environment_is_made_there_without_the_internet(
+    python: str | None, device: Callable[..., SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip, stale = bundled_pip(), tmp_path / "there/venv/bin/python"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("#!/bin/sh\nexit 1\n")
+    stale.chmod(0o755)
     (tmp_path / "wheels").mkdir()
     wheel(tmp_path / "wheels", "numpy")
-    (tmp_path / "wheels" / bundled[0].name).write_bytes(bundled[0].read_bytes())
+    (tmp_path / "wheels" / pip.name).write_bytes(pip.read_bytes())
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setattr(setup, "wanted_packages", lambda runtimes, bits: ["numpy"])
-    pi = device(python=None)
+    pi = device(python=python)
     remote = pi.remote()
     with remote.link:
         after = set_up(remote, pi.profile, SilentProgress())
@@ -142,6 +185,27 @@ def test_a_virtual_environment_is_made_there_without_the_internet(
         assert not list((tmp_path / "there").rglob("*.whl"))
         remote.clean()
     assert not (tmp_path / "there").exists()
+
+
+def test_an_installation_that_fails_leaves_the_python_that_was_there(
+    device: Callable[..., SshDevice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = bundled_pip()
+
+    def fetch(command: list[str], remote: Remote) -> None:
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / pip.name).write_bytes(pip.read_bytes())
+        (folder / "numpy-1.0-py3-none-any.whl").write_bytes(b"no wheel")
+
+    monkeypatch.setattr(setup, "_fetch", fetch)
+    monkeypatch.setattr(setup, "wanted_packages", lambda runtimes, bits: ["numpy"])
+    pi = device(python=sys.executable)
+    remote = pi.remote()
+    with remote.link:
+        with pytest.raises(EdgeDistilError, match="installing there failed"):
+            set_up(remote, pi.profile, SilentProgress())
+        assert not (tmp_path / "there/venv").exists()
+        assert remote.inspect()["executable"] == sys.executable
 
 
 def test_wheels_that_cannot_be_had_are_one_line(

@@ -23,7 +23,6 @@ from edgedistil.bench.settings import BenchSettings
 from edgedistil.bench.transport import LinkError
 from edgedistil.bundle import Bundle
 from edgedistil.devices import remote as remote_module
-from edgedistil.devices.faults import fault
 from edgedistil.devices.ssh import SshDevice, SshTransport
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import SilentProgress
@@ -287,21 +286,3 @@ def test_a_missing_runtime_there_leaves_the_other_files(
     assert [record.name for record in result.measurements] == ["ONNX fp32"]
     assert "no LiteRT is installed" in str(result.failures["TFLite"])
     assert "pytorch runs on this machine alone" in str(result.failures["torch"])
-
-
-@pytest.mark.parametrize(
-    ("words", "kind"),
-    [
-        ("client_loop: send disconnect: Broken pipe", LinkError),
-        ("Connection to 10.0.0.7 closed by remote host.", LinkError),
-        ("ssh: connect to host pi port 22: No route to host", LinkError),
-        ("", LinkError),
-        ("x\nHost key verification failed.\n", UsageError),
-        ("pi@pi: Permission denied (publickey).", UsageError),
-    ],
-)
-def test_only_what_may_mend_itself_is_tried_again(words: str, kind: type) -> None:
-    found = fault(words, "pi5", "pi")
-    assert type(found) is kind
-    assert "\n" not in str(found)
-    assert str(found).startswith("pi5 (pi): ")

@@ -1,0 +1,17 @@
+"""The architecture of a device's programs, which is not always its kernel's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NARROW = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}
+
+
+def machine_of(seen: dict[str, Any]) -> str:
+    """Returns the architecture that wheels must be for: a 32-bit system may run on a 64-bit kernel.
+
+    Args:
+        seen: The runner's inspection.
+    """
+    machine = str(seen["machine"])
+    return _NARROW.get(machine, machine) if seen["bits"] == 32 else machine
