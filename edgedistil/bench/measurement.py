@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from edgedistil.bench.facts import DeviceFacts
-from edgedistil.bench.stats import Bounds, bootstrap_ratio_interval, paired_ratio_interval
+from edgedistil.bench.stats import Bounds, paired_ratio_interval, ratio_interval
 from edgedistil.bench.thermal import Conditions
 from edgedistil.errors import UsageError
 
@@ -185,7 +185,7 @@ def speedup(of: Measurement, over: Measurement) -> Interval:
     """Returns how many times faster one measurement's median is than another's.
 
     Rounds of one interleaved session are compared pairwise, so that the machine's drift cancels; anything else is
-    compared as two independent samples, with an interval that does not know of drift.
+    compared by the intervals of the two medians, which do not know how the machine drifted between the sessions.
 
     Args:
         of: The file whose speed is asked for.
@@ -200,7 +200,11 @@ def speedup(of: Measurement, over: Measurement) -> Interval:
     shared = min(len(of.blocks), len(over.blocks))
     if of.session and of.session == over.session and shared >= 2:
         return Interval.of(paired_ratio_interval(over.rounds[:shared], of.rounds[:shared]))
-    return Interval.of(bootstrap_ratio_interval(over.samples_ms, of.samples_ms))
+    new, old = over.p50_ms, of.p50_ms
+    if new is None or old is None:
+        raise ValueError("an emulator's record has no times to compare")
+    value, low, high = ratio_interval((new.value, new.low, new.high), (old.value, old.low, old.high))
+    return Interval(value=value, low=low, high=high, attained=new.attained and old.attained)
 
 
 def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -220,7 +224,7 @@ def read_measurements(path: Path) -> list[Measurement]:
         UsageError: When the file cannot be read, or a line is no measurement; names the line and the first fault.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read ({error})", where=str(path), cure="name a measurements file") from error
     return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]

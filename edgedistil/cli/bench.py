@@ -14,7 +14,7 @@ BundleArgument = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="A profile; `edgedistil devices` lists them.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads an inference may use; the device's cores by default.")
+    int | None, typer.Option("--threads", min=1, help="Threads an inference may use; the device's by default.")
 ]
 LengthOption = Annotated[
     int | None,
@@ -38,7 +38,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     device: DeviceOption = "local",
     threads: Annotated[
         str | None,
-        typer.Option("--threads", metavar="N[,N...]", help="Threads an inference may use; all cores by default."),
+        typer.Option("--threads", metavar="N[,N...]", help="Threads an inference may use; the device's by default."),
     ] = None,
     sequence_length: Annotated[
         str | None,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgedistil.bench.measurement import Measurement
     from edgedistil.bundle.read import Bundle
     from edgedistil.cli.measure import Ask
+    from edgedistil.gate.baseline import Baseline
+    from edgedistil.gate.limits import GateLimits
 
 baseline_app = typer.Typer(help="Store what a later bundle is to be held to.", no_args_is_help=True)
 _Measurements = Annotated[
@@ -53,6 +55,7 @@ def baseline_set(
 
     Example: `edgedistil baseline set runs/quickstart/bundle`
     """
+    from edgedistil.bundle.records import check
     from edgedistil.cli.measure import Ask
     from edgedistil.errors import UsageError
     from edgedistil.gate.baseline import baseline_from_measurements, write_baseline
@@ -64,8 +67,8 @@ def baseline_set(
     target = output or Path("benchmarks/baselines") / f"{name}.json"
     if target.exists() and not force:
         raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
+    limits = check(opened.manifest.recipe.get("gate", {}), GateLimits, where=f"{bundle}: gate of its recipe")
     found = _measured(bundle, ask, measurements)
-    limits = GateLimits.model_validate(opened.manifest.recipe.get("gate", {}))
     write_baseline(baseline_from_measurements(found, name=name, bundle=name, limits=limits), target, force=force)
     typer.echo(f"baseline of {len(found)} files written: {target}")
 
@@ -94,9 +97,7 @@ def gate(
 
     Example: `edgedistil gate runs/quickstart/bundle --baseline benchmarks/baselines/quickstart.json`
     """
-    from edgedistil.cli.measure import Ask
     from edgedistil.gate.baseline import read_baseline
-    from edgedistil.gate.limits import GateLimits
     from edgedistil.gate.render import render_json, render_text
     from edgedistil.gate.verdict import judge
 
@@ -104,13 +105,8 @@ def gate(
     wanted = tuple(formats or ())
     for name in wanted:
         _open(bundle).path(name)
-    # The baseline's own threads and length: another shape would have nothing to be compared with.
-    entry = held.entries[0]
-    ask = Ask(device, entry.threads, entry.sequence_length, wanted, seconds)
-    found = _measured(bundle, ask, measurements)
-    changed = {"margin": margin, "latency_ratio": latency_ratio, "instructions_ratio": instructions_ratio}
-    changed = {name: value for name, value in changed.items() if value is not None}
-    limits = GateLimits.model_validate(held.limits.model_dump() | changed)
+    limits = _limits(held, margin=margin, latency_ratio=latency_ratio, instructions_ratio=instructions_ratio)
+    found = _measured(bundle, _as_held(held, device, wanted, seconds), measurements)
     verdict = judge(held, found, limits, list(wanted) or None, bundle=_open(bundle).manifest.name)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
@@ -122,8 +118,53 @@ def _open(bundle: Path) -> Bundle:
     return open_bundle(bundle)
 
 
+def _limits(held: Baseline, **changed: float | None) -> GateLimits:
+    """Returns a baseline's limits with the options' own; before anything is measured, for some may be no limits."""
+    from edgedistil.errors import UsageError
+    from edgedistil.gate.limits import GateLimits
+
+    for name, value in changed.items():
+        if value is not None and not (0 < value < (1 if name == "margin" else float("inf"))):
+            cure = "a share, such as 0.01 for one point" if name == "margin" else "a ratio above 0, such as 1.1"
+            raise UsageError(f"{value:g} is no limit", where=f"--{name.replace('_', '-')}", cure=f"give {cure}")
+    return GateLimits(**{**held.limits.model_dump(), **{key: one for key, one in changed.items() if one is not None}})
+
+
+def _as_held(held: Baseline, device: str, formats: tuple[str, ...], seconds: float | None) -> Ask:
+    """Returns what measures a bundle as a baseline's was: run in any other way, it has nothing to be compared with."""
+    from edgedistil.cli.measure import Ask
+    from edgedistil.gate.verdict import held_entries
+
+    entries = held_entries(held, formats or None)
+    threads, lengths, batches = (
+        tuple(sorted({getattr(entry, name) for entry in entries})) for name in ("threads", "sequence_length", "batch")
+    )
+    return Ask(device, threads, lengths, formats, seconds, batches)
+
+
 def _measured(bundle: Path, ask: Ask, measurements: Path | None) -> list[Measurement]:
     from edgedistil.bench.measurement import read_measurements
     from edgedistil.cli.measure import measure_bundle
 
-    return read_measurements(measurements) if measurements else measure_bundle(bundle, ask)[1]
+    if measurements is None:
+        return measure_bundle(bundle, ask)[1]
+    found = read_measurements(measurements)
+    _refuse_others(_open(bundle), found, str(measurements))
+    return found
+
+
+def _refuse_others(bundle: Bundle, found: list[Measurement], where: str) -> None:
+    """Refuses measurements under a bundle's name that are of other files than it holds.
+
+    Raises:
+        UsageError: For the first.
+    """
+    from edgedistil.errors import UsageError
+
+    for made in found:
+        record = bundle.manifest.record(made.format) if made.bundle == bundle.manifest.name else None
+        if made.bundle == bundle.manifest.name and (record is None or record.sha256 != made.sha256):
+            cure = f"measure those: edgedistil bench {bundle.folder} --output {where}"
+            raise UsageError(
+                f"'{made.name}' was measured on another file than the bundle holds", where=where, cure=cure
+            )

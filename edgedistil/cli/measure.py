@@ -8,8 +8,7 @@ from pathlib import Path
 
 from edgedistil.bench.cases import Grid, grid_cases
 from edgedistil.bench.measurement import Measurement
-from edgedistil.bench.runner.errors import RunnerError
-from edgedistil.bench.runner.runtimes import factory_of
+from edgedistil.bench.runner.runtimes import installed
 from edgedistil.bench.scores import Examples
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
@@ -101,14 +100,14 @@ def _runnable(
     if profile.kind != "local":
         return chosen, profile.opens
     wanted = {runtime for name in chosen for runtime in FORMATS[name].runtimes if runtime in profile.opens}
-    installed = {runtime for runtime in wanted if runtime == "pytorch" or _installed(runtime)}
-    formats = [name for name in chosen if installed.intersection(FORMATS[name].runtimes)]
+    there = {runtime for runtime in wanted if runtime == "pytorch" or installed(runtime)}
+    formats = [name for name in chosen if there.intersection(FORMATS[name].runtimes)]
     if ask.formats and formats != chosen:
         return chosen, profile.opens
     extras = {"onnxruntime": "ort", "openvino": "openvino", "litert": "litert"}
     lines = {
         name: f"{name} is not installed: pip install 'edgedistil[{extras[name]}]'"
-        for name in sorted(wanted - installed)
+        for name in sorted(wanted - there)
         if name in extras
     }
     if not formats:
@@ -117,7 +116,7 @@ def _runnable(
         )
     for line in lines.values():
         progress.say(f"edgedistil: left out: {line}")
-    return formats, profile.opens - (wanted - installed)
+    return formats, profile.opens - (wanted - there)
 
 
 def refuse_doubtful(measurements: Sequence[Measurement]) -> None:
@@ -132,11 +131,3 @@ def refuse_doubtful(measurements: Sequence[Measurement]) -> None:
             raise EdgeDistilError(
                 "; ".join(doubts), where=made.name, cure="let the device cool and rest, and measure again"
             )
-
-
-def _installed(runtime: str) -> bool:
-    try:
-        factory_of(runtime)
-    except RunnerError:
-        return False
-    return True

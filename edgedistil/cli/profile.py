@@ -26,7 +26,8 @@ def profile(
         typer.Option("--format", help="What will ship, such as onnx-int8; the recipe's prune.format by default."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads an inference may use; the device's by default.")
+        int | None,
+        typer.Option("--threads", min=1, help="Threads an inference may use; the recipe's or the device's by default."),
     ] = None,
     sequence_length: Annotated[
         int | None, typer.Option("--sequence-length", min=4, help="Tokens; the recipe's bench.sequence_length.")
@@ -56,7 +57,7 @@ def profile(
     opened = connect(load_profile(device, device_folders()))
     tables = []
     for source in shape:
-        asked = settings_of(source, formats or [], threads or opened.threads, sequence_length)
+        asked = settings_of(source, formats or [], threads, sequence_length, device_threads=opened.threads)
         tables += [table_for(opened, setting, asked.cache, progress, fresh=fresh) for setting in asked.settings]
     if picture:
         picture.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from edgedistil.errors import UsageError
 from edgedistil.gate.limits import GateLimits
 
 SCHEMA_VERSION = 1
-EntryKey = tuple[str, int, int, int, str]
+EntryKey = tuple[str, str, int, int, int, str]
 
 
 class BaselineEntry(Record):
@@ -46,8 +46,8 @@ class BaselineEntry(Record):
 
     @property
     def key(self) -> EntryKey:
-        """What tells one entry from another: format, threads, sequence length, batch, scenario."""
-        return self.format, self.threads, self.sequence_length, self.batch, self.scenario
+        """What tells one entry from another: format, runtime, threads, sequence length, batch, scenario."""
+        return self.format, self.runtime, self.threads, self.sequence_length, self.batch, self.scenario
 
 
 class Baseline(Record):
@@ -125,10 +125,10 @@ def baseline_from_measurements(
 
 
 def refuse_duplicates(measurements: Sequence[Measurement], *, where: str) -> None:
-    """Checks that no file was given twice.
+    """Checks that no file was given twice in one runtime.
 
     Raises:
-        UsageError: When two measurements are of the same format, run in the same way.
+        UsageError: When two measurements are of the same format and runtime, run in the same way.
     """
     keys = Counter(key_of(made) for made in measurements)
     twice = [key[0] for key, count in keys.items() if count > 1]
@@ -138,7 +138,7 @@ def refuse_duplicates(measurements: Sequence[Measurement], *, where: str) -> Non
 
 def key_of(made: Measurement) -> EntryKey:
     """Returns what tells a measurement from the others of its bundle; as `BaselineEntry.key`."""
-    return made.format, made.threads, made.sequence_length, made.batch, made.scenario
+    return made.format, made.runtime, made.threads, made.sequence_length, made.batch, made.scenario
 
 
 def steady(made: Measurement) -> bool:

@@ -7,15 +7,16 @@ p McNemar's exact one; for any other metric all are of the paired bootstrap (`pa
 | check | pass | fail | inconclusive |
 |---|---|---|---|
 | score | L > -m | U < -m; or difference < -m and p < 0.05 | otherwise, with the examples it would take |
-| p50 | interval of the ratio at or under the limit | interval above it | it holds the limit; device not steady |
+| p50 | interval of the ratio at or under the limit | interval above it | it holds the limit; device unsteady or busy |
 | peak memory | ratio at or under the limit | ratio above it | - |
 | size | ratio at or under the limit | ratio above it | - |
 | instructions | ratio at or under the limit | ratio above it | - |
 | presence | - | - | the baseline holds the file, and it was not measured |
 
-Latency and memory are "not compared", which counts neither way and is said, where the device is another than the
-baseline's or an emulator, latency also where threads, sequence length, batch or scenario differ. Instructions are
-counted, not sampled, so their ratio is exact; they are compared between emulators of the same processor alone.
+Latency and memory are "not compared", which counts neither way and is said, where the runtime or the device is another
+than the baseline's, or an emulator, latency also where threads, sequence length, batch or scenario differ. Instructions
+are counted, not sampled, so their ratio is exact; they are compared between emulators of the same processor alone.
+Processes of others and a falling clock make a file slower, never faster: with them a p50 may pass, not fail.
 
 So a pass means that a loss of m or more is ruled out at the 5 % level, never merely that no loss was seen; a fail means
 that a loss beyond m is shown (or that the score fell by more than m and is shown to have fallen at all), or that a hard
@@ -36,9 +37,10 @@ from __future__ import annotations
 from typing import Literal
 
 from edgedistil.bench.measurement import Measurement
+from edgedistil.bench.stats import ratio_interval
+from edgedistil.bundle.formats import RUNTIME_TITLES
 from edgedistil.bundle.records import Record
 from edgedistil.gate.baseline import Baseline, BaselineEntry, steady
-from edgedistil.gate.statistics import ratio_interval
 
 Outcome = Literal["pass", "fail", "inconclusive", "not compared"]
 Kind = Literal["accuracy", "score", "latency", "memory", "size", "instructions", "presence"]
@@ -65,16 +67,18 @@ def check_latency(baseline: Baseline, entry: BaselineEntry, made: Measurement, l
     if reason or new is None or old is None:
         return Check(kind="latency", outcome="not compared", line=f"not compared: {reason or 'it was not timed'}")
     ratio, low, high = ratio_interval((new.value, new.low, new.high), (old.value, old.low, old.high))
-    calm = steady(made) and entry.steady
+    calm, doubts = steady(made) and entry.steady, made.conditions.doubts()
     outcome: Outcome = "inconclusive"
     if calm and high <= limit:
         outcome = "pass"
-    elif calm and low > limit:
+    elif calm and low > limit and not doubts:
         outcome = "fail"
     settle = None
     if not calm:
         whose = "the baseline" if steady(made) else "this run"
         settle = f"the device was unstable or throttled during {whose}: let it cool and rest, and measure again"
+    elif outcome == "inconclusive" and doubts:
+        settle = f"{'; '.join(doubts)}: let it rest, and measure again"
     elif outcome == "inconclusive":
         settle = "measure longer, or on a quieter machine: the interval holds the limit"
     return Check(
@@ -140,9 +144,22 @@ def _incomparable(baseline: Baseline, entry: BaselineEntry, made: Measurement) -
     if made.emulated or entry.emulated:
         return "an emulator's figures are not those of a device"
     differing = baseline.device.differences(made.device)
+    if _on_a_gpu(made.runtime) and made.device.accelerator != baseline.device.accelerator:
+        differing.append("accelerator")
     if differing:
         return f"another device than the baseline's ({', '.join(differing)} differ)"
-    return None
+    return _other_runtime(entry, made)
+
+
+def _on_a_gpu(runtime: str) -> bool:
+    return "cuda" in runtime or "tensorrt" in runtime
+
+
+def _other_runtime(entry: BaselineEntry, made: Measurement) -> str | None:
+    if made.runtime == entry.runtime:
+        return None
+    new, old = (RUNTIME_TITLES.get(runtime, runtime) for runtime in (made.runtime, entry.runtime))
+    return f"run by {new}, the baseline by {old}"
 
 
 def _run_otherwise(entry: BaselineEntry, made: Measurement) -> str | None:
@@ -154,4 +171,4 @@ def _run_otherwise(entry: BaselineEntry, made: Measurement) -> str | None:
         )
     if (made.batch, made.scenario) != (entry.batch, entry.scenario):
         return f"{made.scenario} at batch {made.batch}, the baseline {entry.scenario} at batch {entry.batch}"
-    return None
+    return _other_runtime(entry, made)

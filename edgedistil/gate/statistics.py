@@ -1,4 +1,4 @@
-"""Statistics of two models on the same examples: McNemar's exact test, Tango's interval, ratios of medians."""
+"""Statistics of two models on the same examples: McNemar's exact test, Tango's interval."""
 
 from __future__ import annotations
 
@@ -140,27 +140,3 @@ def two_digits_up(count: float) -> int:
     needed = math.ceil(count)
     unit = 10 ** max(len(str(needed)) - 2, 0)
     return math.ceil(needed / unit) * unit
-
-
-def ratio_interval(new: tuple[float, float, float], old: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Returns the ratio of two independent positive estimates, with an interval made from theirs.
-
-    MOVER, the method of variance estimates recovery, on logarithms (Donner and Zou, Stat. Methods Med. Res. 21, 2012,
-    347-359, section 2): the distances of the ends from the estimates add up in quadrature.
-
-    Args:
-        new: Estimate, lower and upper end of the numerator.
-        old: The same of the denominator, at the same confidence.
-
-    Returns:
-        Estimate, lower and upper end of new / old, at that confidence.
-
-    Raises:
-        ValueError: When an end is not positive.
-    """
-    if min(*new, *old) <= 0:
-        raise ValueError(f"a ratio needs positive values: {new}, {old}")
-    ratio = new[0] / old[0]
-    down = math.hypot(math.log(new[0] / new[1]), math.log(old[2] / old[0]))
-    up = math.hypot(math.log(new[2] / new[0]), math.log(old[0] / old[1]))
-    return ratio, ratio * math.exp(-down), ratio * math.exp(up)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgedistil.bench.measurement import Measurement
-from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.formats import FORMATS, RUNTIME_TITLES
 from edgedistil.bundle.records import Record
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.gate.baseline import Baseline, BaselineEntry, key_of, refuse_duplicates
@@ -90,7 +90,7 @@ def judge(
             cure="name a baseline of its own task, or set one with: edgedistil baseline set BUNDLE",
         )
     chosen = limits or baseline.limits
-    files = [_judge_file(baseline, entry, measurements, chosen) for entry in _held(baseline, formats, where)]
+    files = [_judge_file(baseline, entry, measurements, chosen) for entry in held_entries(baseline, formats)]
     return GateReport(
         outcome=_worst([file.outcome for file in files]),
         baseline=baseline.name,
@@ -101,9 +101,19 @@ def judge(
     )
 
 
-def _held(baseline: Baseline, formats: Sequence[str] | None, where: str) -> list[BaselineEntry]:
+def held_entries(baseline: Baseline, formats: Sequence[str] | None) -> list[BaselineEntry]:
+    """Returns what of a baseline is held.
+
+    Args:
+        baseline: The baseline.
+        formats: These alone; None for all.
+
+    Raises:
+        UsageError: When none is named, or one that the baseline does not hold.
+    """
     if formats is None:
         return list(baseline.entries)
+    where = f"baseline '{baseline.name}'"
     known = {entry.format for entry in baseline.entries}
     for name in formats:
         if name not in known:
@@ -116,9 +126,9 @@ def _held(baseline: Baseline, formats: Sequence[str] | None, where: str) -> list
 def _judge_file(
     baseline: Baseline, entry: BaselineEntry, measurements: Sequence[Measurement], limits: GateLimits
 ) -> FileVerdict:
-    made = _measurement_of(entry, measurements)
+    made = _measurement_of(baseline, entry, measurements)
     checks = [_absent(entry)] if made is None else _check_all(baseline, entry, made, limits)
-    title = FORMATS[entry.format].title if entry.format in FORMATS else entry.format
+    title = FORMATS[entry.format].title_in(entry.runtime) if entry.format in FORMATS else entry.format
     return FileVerdict(
         format=entry.format, title=title, outcome=_worst([check.outcome for check in checks]), checks=checks
     )
@@ -135,19 +145,37 @@ def _check_all(baseline: Baseline, entry: BaselineEntry, made: Measurement, limi
     return [*checks, counted] if counted else checks
 
 
-def _measurement_of(entry: BaselineEntry, measurements: Sequence[Measurement]) -> Measurement | None:
+def _measurement_of(
+    baseline: Baseline, entry: BaselineEntry, measurements: Sequence[Measurement]
+) -> Measurement | None:
+    """Returns what is held against an entry: the file as the entry ran it, else as no other entry did."""
     same_format = [made for made in measurements if made.format == entry.format]
     exact = [made for made in same_format if key_of(made) == entry.key]
-    return next(iter([*exact, *same_format]), None)
+    others = [other for other in baseline.entries if other.format == entry.format and other is not entry]
+    free = [made for made in same_format if key_of(made) not in {other.key for other in others}]
+    in_its_runtime = [made for made in free if made.runtime == entry.runtime]
+    in_no_other_s = [made for made in free if made.runtime not in {other.runtime for other in others}]
+    return next(iter([*exact, *in_its_runtime, *in_no_other_s]), None)
 
 
 def _absent(entry: BaselineEntry) -> Check:
     return Check(
         kind="presence",
         outcome="inconclusive",
-        line=f"the baseline holds {entry.format}, and it was not measured",
+        line=f"the baseline holds {_named(entry)} {_run_as(entry)}, and that was not measured",
         settle="measure it, or name the formats to hold with --format",
     )
+
+
+def _run_as(entry: BaselineEntry) -> str:
+    batch = "" if entry.batch == 1 else f", {entry.scenario} at batch {entry.batch}"
+    return f"on {entry.threads} threads at {entry.sequence_length} tokens{batch}"
+
+
+def _named(one: BaselineEntry | Measurement) -> str:
+    """Returns a format's name, with the runtime where it is not the format's usual one."""
+    usual = FORMATS[one.format].runtimes[:1] if one.format in FORMATS else (one.runtime,)
+    return one.format if one.runtime in usual else f"{one.format} in {RUNTIME_TITLES.get(one.runtime, one.runtime)}"
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Verdict:
@@ -162,8 +190,8 @@ def _notes(baseline: Baseline, files: Sequence[FileVerdict], measurements: Seque
     if skipped:
         names = " and ".join(sorted(skipped))
         notes.append(f"{names} did not count: see 'not compared' above")
-    known = {entry.format for entry in baseline.entries}
-    new = sorted({made.format for made in measurements} - known)
+    known = {(entry.format, entry.runtime) for entry in baseline.entries}
+    new = sorted({_named(made) for made in measurements if (made.format, made.runtime) not in known})
     if new:
         notes.append(f"not held, for the baseline does not know it: {', '.join(new)}")
     slower = [

@@ -142,14 +142,17 @@ def _installed(runtime: str) -> str:
         return ""
 
 
-def settings_of(source: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
+def settings_of(
+    source: Path, formats: Sequence[str], threads: int | None, length: int | None, *, device_threads: int = 1
+) -> Asked:
     """Returns the tables for a recipe, a bundle or a model's folder.
 
     Args:
         source: A recipe's YAML file, a bundle's folder or a checkpoint's.
         formats: What will ship; by default the recipe's `prune.format`, or `tflite-int8`.
-        threads: Threads an inference may use, unless a recipe says another number.
+        threads: Threads an inference may use; by default the recipe's, else the device's.
         length: Tokens; by default the recipe's, the bundle's recipe's, or 128.
+        device_threads: The device's.
 
     Raises:
         UsageError: When there is no such file, it is none of these, or a format is unknown.
@@ -158,19 +161,22 @@ def settings_of(source: Path, formats: Sequence[str], threads: int, length: int 
         if name not in ALL_FORMATS:
             raise UsageError(f"unknown format '{name}'", where="--format", cure=did_you_mean(name, ALL_FORMATS))
     if source.is_file():
-        return _of_recipe(source, formats, threads, length)
+        return _of_recipe(source, formats, threads, length, device_threads)
     if not source.is_dir():
         raise UsageError("no such recipe or folder", where=str(source), cure="give a recipe, a bundle or a model")
-    return _of_folder(source, formats, threads, length)
+    return _of_folder(source, formats, threads or device_threads, length)
 
 
-def _of_recipe(path: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
+def _of_recipe(
+    path: Path, formats: Sequence[str], threads: int | None, length: int | None, device_threads: int
+) -> Asked:
     recipe, workspace = load_recipe(path), Workspace.of_recipe(path)
     build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
     wanted = formats or [recipe.prune.format if recipe.prune else _FORMAT]
     tokens = length or min(recipe.bench.sequence_length, recipe.max_length)
     shape = student_shape(recipe, build.start_config)
-    return Asked(_settings(shape, wanted, recipe.bench.threads or threads, tokens), tables_folder(workspace.root))
+    wide = threads or recipe.bench.threads or device_threads
+    return Asked(_settings(shape, wanted, wide, tokens), tables_folder(workspace.root))
 
 
 def _of_folder(source: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:

@@ -32,7 +32,7 @@ def measure(build: Build, device: Device, context: StageContext) -> dict[str, An
     bench = build.recipe.bench
     bundle = open_bundle(context.inputs["bundle"] / "bundle", verify=False)
     cases = _cases(build, device, context, bundle)
-    settings = BenchSettings(max_seconds=bench.seconds_per_file)
+    settings = BenchSettings(max_seconds=bench.seconds_per_file, cool_below_c=device.profile.cool_below_c)
     result = device.bench(cases, Examples.of(bundle), settings, context.progress)
     for line in failure_lines(result.failures):
         context.progress.say(f"edgedistil: {line}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.bench.measurement import Measurement, read_measurements
+from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Accuracy
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.bundle.write import record_accuracy, record_recipe
@@ -105,9 +106,10 @@ def _publish_bench(folder: Path, source: Path) -> None:
 
 
 def _record(bundle: Bundle, measurements: list[Measurement]) -> None:
+    # A file is scored in every runtime that the device opens it with; the last one put in is the format's usual one.
     accuracies = {
         made.format: Accuracy(**made.accuracy.model_dump())
-        for made in measurements
+        for made in sorted(measurements, key=lambda one: FORMATS[one.format].runtime == one.runtime)
         if made.accuracy and made.bundle == bundle.manifest.name
     }
     record_accuracy(bundle, accuracies)

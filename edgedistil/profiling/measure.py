@@ -11,7 +11,7 @@ from edgedistil.bench.latency_fit import steady_costs, unit_of
 from edgedistil.devices.profile import Device
 from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.profiling.files import export_as, file_name
-from edgedistil.profiling.table import COMPARE, case_of
+from edgedistil.profiling.table import COMPARE, case_of, cooled
 from edgedistil.progress import Progress, SilentProgress
 
 
@@ -41,7 +41,7 @@ def measure_models(
                 export_as(model, setting, path)
                 cases.append(case_of(path.stem, path, setting))
                 bar.advance()
-        measurements = device.bench(cases, None, COMPARE, progress).complete()
+        measurements = device.bench(cases, None, cooled(COMPARE, device), progress).complete()
     return steady_costs(measurements, unit_of(measurements))
 
 

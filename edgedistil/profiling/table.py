@@ -43,6 +43,11 @@ _GLANCE = BenchSettings(
 )
 
 
+def cooled(settings: BenchSettings, device: Device) -> BenchSettings:
+    """Returns the settings with the temperature below which a device is to be measured."""
+    return settings.model_copy(update={"cool_below_c": device.profile.cool_below_c})
+
+
 def shape_of(config: EdgeBertConfig) -> Shape:
     """Returns the sizes that decide what a model's sublayers cost, from its configuration."""
     head = getattr(config, "head", "sequence")
@@ -79,7 +84,7 @@ def make_table(
     models = designs(setting.shape, grid)
     with tempfile.TemporaryDirectory() as scratch:
         cases = _files(models, setting, folder or Path(scratch), progress)
-        measurements = device.bench(cases, None, MEASURE, progress).complete()
+        measurements = device.bench(cases, None, cooled(MEASURE, device), progress).complete()
     unit = unit_of(measurements)
     measured = steady_costs(measurements, unit)
     used = [number for number, model in enumerate(models) if not model.held_out]

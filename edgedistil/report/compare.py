@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -52,18 +52,20 @@ class Comparison(Record):
     """What speaks against the times of a side."""
 
 
-_Key = tuple[str, str, int]
+_Side = dict[Hashable, Measurement]
 
 
 def compare(sources: Sequence[Source]) -> Comparison:
-    """Sets sources side by side, file by file; files are told by their part in the run and their format.
+    """Sets sources side by side, file by file; files are told by their part in the run, format, runtime and setting.
+
+    A file that no other side ran in the same way stands beside theirs of its part and format, in their order.
 
     Args:
         sources: Two or more; ratios are against the first.
     """
-    keyed = [_keyed(source.measurements) for source in sources]
+    keyed = _keyed([source.measurements for source in sources])
     keys = dict.fromkeys(key for side in keyed for key in side)
-    cases = [_case(key, [side.get(key) for side in keyed]) for key in keys]
+    cases = _numbered([_case([side.get(key) for side in keyed]) for key in keys])
     return Comparison(
         sides=[source.name for source in sources],
         devices=[device_of(source.measurements) for source in sources],
@@ -74,25 +76,48 @@ def compare(sources: Sequence[Source]) -> Comparison:
     )
 
 
-def _keyed(measurements: Sequence[Measurement]) -> dict[_Key, Measurement]:
-    """Returns measurements by role, format and how many of these came before, as when threads are swept."""
-    seen: Counter[tuple[str, str]] = Counter()
-    found = {}
-    for made in measurements:
-        role = next((name for name in ("teacher", "student") if made.bundle.endswith(f"-{name}")), "")
-        seen[role, made.format] += 1
-        found[role, made.format, seen[role, made.format]] = made
-    return found
+def _keyed(sides: Sequence[Sequence[Measurement]]) -> list[_Side]:
+    """Returns each side's measurements by what they are held against the others' by."""
+    run = Counter(key for side in sides for key in {(_kind(made), _setting(made)) for made in side})
+    keyed: list[_Side] = []
+    for side in sides:
+        seen: Counter[Hashable] = Counter()
+        found: _Side = {}
+        for made in side:
+            exact = (_kind(made), _setting(made))
+            shared = run[exact] > 1 and exact not in found
+            seen[_kind(made)] += not shared
+            found[exact if shared else (_kind(made), seen[_kind(made)])] = made
+        keyed.append(found)
+    return keyed
 
 
-def _case(key: _Key, sides: Sequence[Measurement | None]) -> Case:
-    role, name, number_of = key
-    title = FORMATS[name].title if name in FORMATS else name
-    title = f"{role}, {title}" if role else title
+def _kind(made: Measurement) -> tuple[str, str]:
+    return next((name for name in ("teacher", "student") if made.bundle.endswith(f"-{name}")), ""), made.format
+
+
+def _setting(made: Measurement) -> tuple[str, int, int, int, str]:
+    return made.runtime, made.threads, made.sequence_length, made.batch, made.scenario
+
+
+def _case(sides: Sequence[Measurement | None]) -> Case:
     first = sides[0]
+    role, name = _kind(next(made for made in sides if made))
+    title = FORMATS[name].title if name in FORMATS else name
     reasons = [None if first is None or made is None else incomparable(made, first) for made in sides[1:]]
     lines = [line for line in _lines(sides, reasons) if any(line.values)]
-    return Case(title=f"{title} ({number_of})" if number_of > 1 else title, lines=lines, reasons=reasons)
+    return Case(title=f"{role}, {title}" if role else title, lines=lines, reasons=reasons)
+
+
+def _numbered(cases: Sequence[Case]) -> list[Case]:
+    """Returns cases with a number behind a title that others have had, as when threads are swept."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for case in cases:
+        seen[case.title] += 1
+        number_of = seen[case.title]
+        numbered.append(case if number_of == 1 else case.model_copy(update={"title": f"{case.title} ({number_of})"}))
+    return numbered
 
 
 def _lines(sides: Sequence[Measurement | None], reasons: Sequence[str | None]) -> Iterable[Line]:
@@ -162,6 +187,9 @@ def _other_processor(first: Measurement | None, made: Measurement | None) -> boo
 
 def _notes(sources: Sequence[Source], cases: Sequence[Case]) -> list[str]:
     lines = [f"ratios are against {sources[0].name}, differences of scores in points"]
+    sessions = {made.session for source in sources for made in source.measurements}
+    if len(sessions) > 1 and any(line.ratios for case in cases for line in case.lines if line.quantity == "p50 ms"):
+        lines.append("times are of different sessions: a machine that has changed between them is part of a ratio")
     for index, source in enumerate(sources[1:]):
         reasons = dict.fromkeys(reason for case in cases if (reason := case.reasons[index]))
         lines += [f"{source.name}: times are not held against {sources[0].name}: {reason}" for reason in reasons]

@@ -17,6 +17,7 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import StageRecord
 from edgedistil.bundle.read import Bundle
 from edgedistil.bundle.records import write_text
+from edgedistil.bundle.usage import usage_of
 from edgedistil.errors import UsageError
 from edgedistil.report import compare, table
 from edgedistil.report.conditions import device_of, setting_of
@@ -183,7 +184,7 @@ def next_commands(bundle: Bundle | None) -> list[str]:
     folder, name = shlex.quote(str(place)), bundle.manifest.name
     baseline = shlex.quote(f"benchmarks/baselines/{name}.json")
     return [
-        f'edgedistil predict {folder} "A text to classify."',
+        f"edgedistil predict {folder} {usage_of(bundle.manifest).predict}",
         f"edgedistil bench {folder}",
         f"edgedistil baseline set {folder}",
         f"edgedistil gate {folder} --baseline {baseline}",

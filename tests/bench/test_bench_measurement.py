@@ -20,6 +20,12 @@ def test_written_and_read_is_the_same(tmp_path: Path) -> None:
     assert find(records, "none") is None
 
 
+def test_a_prediction_may_hold_what_parts_lines_elsewhere(tmp_path: Path) -> None:
+    records = [make(predictions={"a": "one\u2028two\u0085three"}, labels={"a": "one\u2029two"})]
+    write_measurements(tmp_path / "measurements.jsonl", records)
+    assert read_measurements(tmp_path / "measurements.jsonl") == records
+
+
 def test_rounds_cut_the_samples_and_must_add_up() -> None:
     assert make().rounds == [[2.0, 2.1], [1.9, 2.0]]
     assert make(blocks=[]).rounds == [[2.0, 2.1, 1.9, 2.0]]
@@ -34,8 +40,9 @@ def test_speedup_is_paired_within_a_session_and_unpaired_across() -> None:
     assert (paired.low, paired.value, paired.high) == pytest.approx((2, 2, 2))
     longer = make(session="s", samples_ms=[2.0, 2.0, 4.0, 4.0, 90.0], blocks=[2, 2, 1])
     assert speedup(longer, slow) == paired
-    unpaired = speedup(make(session="t", samples_ms=[2.0, 2.0, 4.0, 4.0]), slow)
-    assert unpaired.low < 2 < unpaired.high
+    other = make(session="t", p50_ms={"value": 2.0, "low": 1.9, "high": 2.2})
+    unpaired = speedup(other, make(session="s", p50_ms={"value": 4.0, "low": 3.9, "high": 4.1}))
+    assert (unpaired.low, unpaired.value, unpaired.high) == pytest.approx((1.81, 2.0, 2.12), abs=0.005)
 
 
 @pytest.mark.parametrize(

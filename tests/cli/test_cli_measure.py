@@ -24,7 +24,7 @@ def test_a_runtime_that_is_missing_here_is_said_once_and_its_cases_are_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle, said = tiny_bundle.make_bundle(tmp_path), Said()
-    monkeypatch.setattr(measure, "_installed", lambda runtime: "openvino" not in runtime)
+    monkeypatch.setattr(measure, "installed", lambda runtime: "openvino" not in runtime)
     profile = DeviceProfile(name="x86", kind="local", runtimes=["onnxruntime", "openvino", "openvino-bf16"])
     for asked in ((), ("onnx-fp32",)):
         formats, opens = measure._runnable(bundle, Ask(formats=asked), profile, said)

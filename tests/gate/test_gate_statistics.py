@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import reduce
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from edgedistil.gate.statistics import (
     Pairs,
     examples_to_settle,
     mcnemar_exact,
-    ratio_interval,
     settled,
     tango_lower,
     tango_score,
@@ -139,21 +137,3 @@ def test_the_examples_asked_for_do_settle_it(pairs: Pairs, margin: float) -> Non
 
 def test_a_loss_of_exactly_the_margin_can_never_be_settled() -> None:
     assert examples_to_settle(Pairs(1000, 10, 20), 0.01) is None
-
-
-def test_a_ratio_covers_the_truth_at_its_confidence() -> None:
-    generator = np.random.default_rng(0)
-    noise = generator.normal(0, (0.01, 0.03), (4000, 2))
-    hits = 0
-    for new, old in np.exp(noise):
-        _, low, high = ratio_interval(
-            (2 * new, 2 * new * np.exp(-0.0196), 2 * new * np.exp(0.0196)),
-            (old, old * np.exp(-0.0588), old * np.exp(0.0588)),
-        )
-        hits += low <= 2 <= high
-    assert hits / len(noise) == pytest.approx(0.95, abs=0.012)
-
-
-def test_a_ratio_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="positive"):
-        ratio_interval((1.0, 0.0, 2.0), (1.0, 0.9, 1.1))

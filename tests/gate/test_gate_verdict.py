@@ -47,6 +47,56 @@ def test_a_shown_loss_fails(baseline: Baseline, measurement: Make) -> None:
     assert report.files[0].checks[0].values["lost"] == 50
 
 
+def test_a_file_in_two_runtimes_is_held_in_each(measurement: Make) -> None:
+    usual, other = measurement(), measurement(runtime="openvino", p50=4.0)
+    baseline = baseline_from_measurements([usual, other], name="held", bundle="quickstart")
+    both = judge(baseline, [usual, measurement(runtime="openvino", p50=8.0)])
+    assert [(file.title, file.outcome) for file in both.files] == [
+        ("ONNX int8", "pass"),
+        ("ONNX int8 in OpenVINO", "fail"),
+    ]
+    one = judge(baseline, [usual])
+    assert [file.outcome for file in one.files] == ["pass", "inconclusive"]
+    assert (
+        one.files[1].checks[0].line
+        == "the baseline holds onnx-int8 in OpenVINO on 2 threads at 64 tokens, and that was not measured"
+    )
+
+
+def test_each_shape_that_is_held_is_to_be_measured(measurement: Make) -> None:
+    baseline = baseline_from_measurements([measurement(), measurement(threads=4)], name="held", bundle="quickstart")
+    report = judge(baseline, [measurement()])
+    assert [file.outcome for file in report.files] == ["pass", "inconclusive"]
+    assert report.files[1].checks[0].kind == "presence"
+
+
+def test_a_busy_machine_may_pass_a_file_but_not_fail_it(baseline: Baseline, measurement: Make) -> None:
+    busy = Conditions(busy_before=0.8, busy_processes=["backup"])
+    slow = judge(baseline, [measurement(p50=8.0, conditions=busy)])
+    assert outcomes(slow)["latency"] == "inconclusive"
+    assert slow.files[0].checks[1].settle == (
+        "others used 80 % of its processors (backup): let it rest, and measure again"
+    )
+    assert outcomes(judge(baseline, [measurement(conditions=busy)]))["latency"] == "pass"
+
+
+def test_another_gpu_is_another_device(measurement: Make) -> None:
+    card = measurement().device.model_copy(update={"accelerator": "NVIDIA A"})
+    made = measurement(runtime="onnxruntime-cuda", device=card)
+    baseline = baseline_from_measurements([made], name="held", bundle="quickstart")
+    other = card.model_copy(update={"accelerator": "NVIDIA B"})
+    report = judge(baseline, [measurement(runtime="onnxruntime-cuda", device=other)])
+    assert report.files[0].checks[1].line == "not compared: another device than the baseline's (accelerator differ)"
+
+
+def test_times_of_another_runtime_are_not_compared(baseline: Baseline, measurement: Make) -> None:
+    report = judge(baseline, [measurement(runtime="openvino", p50=50.0)])
+    assert report.outcome == "pass"
+    assert (outcomes(report)["latency"], outcomes(report)["memory"]) == ("not compared", "not compared")
+    assert report.files[0].checks[1].line == "not compared: run by OpenVINO, the baseline by ONNX Runtime"
+    assert "not held, for the baseline does not know it: onnx-int8 in OpenVINO" in report.notes
+
+
 def test_a_loss_past_the_margin_and_shown_to_be_one_fails(baseline: Baseline, measurement: Make) -> None:
     """1.2 points lost of 1,000: the upper bound does not clear the margin, yet McNemar's test says it fell."""
     check = judge(baseline, [measurement(wrong=range(112))]).files[0].checks[0]

@@ -74,6 +74,21 @@ def test_times_that_cannot_be_compared_say_why(measurement: Make, change: dict[s
     assert cell(case, "file MB") == "1.000x"
 
 
+def test_files_are_paired_by_how_they_were_run(measurement: Make) -> None:
+    wide = {"threads": 4, "p50_ms": measurement().p50_ms.model_copy(update={"value": 5.6, "low": 5.5, "high": 5.7})}
+    made = sides([measurement(), measurement(**wide)], [measurement(session="two", **wide)])
+    assert [case.title for case in made.cases] == ["ONNX fp32", "ONNX fp32 (2)"]
+    assert (cell(made.cases[0], "p50 ms", 1), cell(made.cases[0], "p50 ms")) == ("-", "-")
+    assert cell(made.cases[1], "p50 ms") == "1.00x"
+    assert any("different sessions" in note for note in made.notes)
+
+
+def test_what_nobody_else_ran_stands_beside_its_like(measurement: Make) -> None:
+    made = sides([measurement(threads=2)], [measurement(threads=4)])
+    (case,) = made.cases
+    assert cell(case, "p50 ms") != "-"
+
+
 def test_another_device_keeps_its_own_times(measurement: Make) -> None:
     other = measurement().device.model_copy(update={"cpu": "Cortex-A76"})
     made = sides([measurement()], [measurement(device=other)])

@@ -90,6 +90,15 @@ def factory_of(name: str) -> Factory:
     return _FACTORIES[name]
 
 
+def installed(name: str) -> bool:
+    """Tells whether a runtime's library is installed."""
+    try:
+        factory_of(name)
+    except RunnerError:
+        return False
+    return True
+
+
 def chosen_outputs(names: List[str]) -> List[str]:
     """Returns which outputs are a file's answer: an answer's start and end, else `logits`, else the first."""
     if "start_logits" in names and "end_logits" in names:
