@@ -94,7 +94,7 @@ def check_rows(rows: EvaluationSet | None, evaluation: EvaluationSet | None = No
         raise UsageError("calibration has no text", where="quantise", cure="give rows of the task's training split")
     if int(rows.lengths.max()) <= _SPECIAL_TOKENS:
         raise UsageError(
-            "every calibration text is empty", where="quantise", cure="give rows of the task's training split"
+            "no calibration text has a word in it", where="quantise", cure="raise quantise.calibration_examples"
         )
     if evaluation is not None and rows.kind != evaluation.kind:
         raise UsageError(

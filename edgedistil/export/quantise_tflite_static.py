@@ -59,8 +59,8 @@ def quantise_tflite_static(
         target: Where to write; replaced.
         rows: Real text of the task, from the training split.
         activations: What the activations of static products are.
-        keep: Names of layers whose products are dynamic instead; the embeddings, which are dynamic anyway, and in int8
-            the head, stay in fp32 if they are named.
+        keep: Names of layers whose products are dynamic instead of static int8; those of int16, the embeddings, which
+            are dynamic anyway, and in int8 the head, stay in fp32 if they are named.
         method: How int8 ranges are chosen: a key of `range_methods.METHODS`. In int16 they are the least and greatest
             values, for 65,536 steps leave nothing to be won by clipping.
         calibration: Where the ranges are kept between calls; None measures them anew.
@@ -71,7 +71,7 @@ def quantise_tflite_static(
         UsageError: When a layer to keep is not in the file, or the text is of another vocabulary.
         EdgeDistilError: When the quantiser fails.
     """
-    made = plan(products_of(source), _static(activations), keep)
+    made = plan(products_of(source), _static(activations), keep, to_fp32=activations == "int16")
     measured = ranges_of(source, rows, method if activations == "int8" else "minmax", calibration)
 
     def rule(rules: Any, scopes: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from edgedistil.export.calibration import check_rows
 from edgedistil.export.forms import Form, settle_forms
 from edgedistil.export.making import QUANTISERS, Calibrating, Job, source_of
 from edgedistil.export.parity import ParityError
-from edgedistil.export.search.engine import NothingHoldsError, Search, nearest_of, search
+from edgedistil.export.search.engine import NothingHoldsError, Search, by_nearness, nearest_of, search
 from edgedistil.export.search.records import SearchLog, Trial, told_drop
 from edgedistil.export.search.scheme import Meter, Scheme
 from edgedistil.models.modelling import EdgeBertHeadModel
@@ -31,11 +31,17 @@ class Target:
         max_drop: Largest loss of the score against the fp32 file in the same runtime, as a share.
         meter: Makes the meter of a runtime, by its name.
         ship_anyway: Keep the nearest form of a format that misses it.
+        runtimes: What scores a format's files, where it is not the format's usual runtime.
     """
 
     max_drop: float
     meter: Callable[[str], Meter]
     ship_anyway: bool = False
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+
+    def runtime_of(self, name: str) -> str:
+        """Returns what scores a format's files."""
+        return self.runtimes.get(name, FORMATS[name].runtime)
 
 
 def export_to_target(
@@ -82,7 +88,9 @@ def export_to_target(
     job, forms = _settled(job, searched, evaluation, compared_rows(reference, evaluation), progress)
     meter = cache(target.meter)
     schemes = {
-        name: replace(_scheme(job, name, meter), fault=partial(_fault, job, name, evaluation, reference))
+        name: replace(
+            _scheme(job, name, meter(target.runtime_of(name))), fault=partial(_fault, name, evaluation, reference)
+        )
         for name in searched
     }
     found, failures = _search(schemes, target, folder, progress)
@@ -91,7 +99,7 @@ def export_to_target(
     missed = {}
     for name, nearest in failures.items():
         if nearest is not None and target.ship_anyway:
-            schemes[name].build(job.place(name), nearest.kept)
+            _write_nearest(schemes[name], found.log, job.place(name))
         else:
             missed[name] = _missed(name, nearest, found.log)
     made = [
@@ -104,7 +112,10 @@ def export_to_target(
     for name in sources.difference(formats):
         job.place(name).unlink()
     job.tidy()
-    return [file for file in outcomes if file.format in formats], found.log
+    log = found.log.model_copy(
+        update={"runtimes": {name: target.runtimes[name] for name in schemes if name in target.runtimes}}
+    )
+    return [file for file in outcomes if file.format in formats], log
 
 
 def _settled(
@@ -122,16 +133,16 @@ def _settled(
     return job, forms
 
 
-def _scheme(job: Job, name: str, meter: Callable[[str], Meter]) -> Scheme:
-    maker, made = QUANTISERS[name], FORMATS[name]
+def _scheme(job: Job, name: str, meter: Meter) -> Scheme:
+    maker = QUANTISERS[name]
     return Scheme(
         name=name,
         source=job.place(source_of(name)),
         build=partial(_build, job, name),
         layers=maker.layers(job.source(name)),
-        meter=meter(made.runtime),
+        meter=meter,
         cost=maker.rank,
-        suffix=Path(made.path).suffix,
+        suffix=Path(FORMATS[name].path).suffix,
     )
 
 
@@ -139,10 +150,10 @@ def _build(job: Job, name: str, target: Path, keep: Sequence[str]) -> None:
     QUANTISERS[name].write(job, target, keep)
 
 
-def _fault(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray, path: Path) -> str | None:
+def _fault(name: str, evaluation: EvaluationSet, reference: np.ndarray, path: Path) -> str | None:
     """Returns why a file that keeps the score would not pass as this format all the same, or None."""
     try:
-        check_file_at(path, job, name, evaluation, reference)
+        check_file_at(path, name, evaluation, reference)
     except ParityError as error:
         return error.what
     return None
@@ -162,6 +173,17 @@ def _search(
         found = Search(error.log, [])
     held = {winner.trial.scheme for winner in found.winners}
     return found, {name: nearest_of(found.log, name) for name in schemes if name not in held}
+
+
+def _write_nearest(scheme: Scheme, log: SearchLog, path: Path) -> None:
+    """Writes the file of the nearest trial that can ship, of a scheme with one trial at least; else the nearest's."""
+    trials = by_nearness(log, scheme.name)
+    for trial in trials:
+        scheme.build(path, trial.kept)
+        # Of files that lose too much the search has not asked whether they may ship.
+        if scheme.fault(path) is None:
+            return
+    scheme.build(path, trials[0].kept)
 
 
 def _missed(name: str, nearest: Trial | None, log: SearchLog) -> str:

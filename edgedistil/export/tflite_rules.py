@@ -1,7 +1,7 @@
 """Rules for ai-edge-quantizer, operation by operation, and the file that they make.
 
-Whatever the scheme, a layer that is kept goes one step up: from int4 to int8 weights, from activations with fixed
-ranges to ones quantised at run time, and from there to fp32.
+Whatever the scheme, a layer that is kept goes one step up: from int4 to int8 weights, from int8 activations with fixed
+ranges to ones quantised at run time, and from there to fp32; from int16 activations straight to fp32.
 """
 
 from __future__ import annotations
@@ -34,22 +34,25 @@ class Plan:
     plain: tuple[str, ...]
 
 
-def plan(products: Sequence[Product], lowered: Callable[[Product], bool], keep: Sequence[str]) -> Plan:
+def plan(
+    products: Sequence[Product], lowered: Callable[[Product], bool], keep: Sequence[str], *, to_fp32: bool = False
+) -> Plan:
     """Decides what every operation gets.
 
     Args:
         products: The file's operations with weights.
         lowered: Whether an operation gets the scheme's own rule rather than dynamic int8.
         keep: Names of layers that go one step up.
+        to_fp32: Such a step leads past dynamic int8, which is less than what the scheme has.
 
     Raises:
         UsageError: When a layer to keep is not in the file.
     """
     kept = chosen(keep, {product.layer for product in products})
     lower = [product for product in products if lowered(product)]
-    stepped = {product.layer for product in lower}.intersection(kept)
+    stepped = set() if to_fp32 else {product.layer for product in lower}.intersection(kept)
     return Plan(
-        tuple(product.scope for product in lower if product.layer not in stepped),
+        tuple(product.scope for product in lower if product.layer not in kept),
         tuple(product.scope for product in products if product.layer in kept and product.layer not in stepped),
     )
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from edgedistil.errors import UsageError, require
+from edgedistil.errors import EdgeDistilError, UsageError, require
 
 _WANTED = (
     "config.json",
@@ -35,7 +35,8 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
         revision: Commit or tag on the hub; its newest by default.
 
     Raises:
-        UsageError: When there is no such folder and no such model can be fetched.
+        UsageError: When there is no such folder.
+        EdgeDistilError: When it is none and no such model can be fetched.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -48,7 +49,7 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(str(name), revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:
-        raise UsageError(
+        raise EdgeDistilError(
             f"neither a folder nor a model that can be fetched ({type(error).__name__})",
             where=str(name),
             cure="check the name and the network, or give a folder",

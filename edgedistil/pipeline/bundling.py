@@ -39,6 +39,7 @@ _PACKAGES = (
     "litert-torch",
     "ai-edge-litert",
     "ai-edge-quantizer",
+    "neural-compressor-pt",
     "tokenizers",
     "numpy",
 )

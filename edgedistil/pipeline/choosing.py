@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgedistil.bench.measurement import Measurement
-from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.formats import FORMATS, RUNTIME_TITLES
 from edgedistil.bundle.read import Bundle
 from edgedistil.bundle.records import check, read_json
 from edgedistil.export.search.choice import choose
@@ -75,7 +75,7 @@ def _line(trials: Sequence[Trial], bundle: Bundle, log: SearchLog, measurements:
     fastest = {trial.scheme: found for trial in trials if (found := _fastest(bundle, trial.scheme, measurements))}
     measured = [trial for trial in trials if trial.scheme in fastest]
     if not measured:
-        return "quantise: " + "; ".join(f"{_told(trial)}" for trial in trials)
+        return "quantise: " + "; ".join(_told(trial, log) for trial in trials)
     scheme_of = {bundle.path(trial.scheme): trial.scheme for trial in measured}
 
     def latency(paths: Sequence[Path]) -> list[float]:
@@ -85,14 +85,19 @@ def _line(trials: Sequence[Trial], bundle: Bundle, log: SearchLog, measurements:
     others = [fastest[trial.scheme] for trial in measured if trial is not best]
     against = f" against {', '.join(_figure(other) for other in others)}" if others else ""
     better = "is the better: " if others else ""
-    return f"quantise: {_told(best)}; {better}{_figure(fastest[best.scheme])}{against}"
+    return (
+        f"quantise: {_told(best, log, fastest[best.scheme].runtime)}; {better}{_figure(fastest[best.scheme])}{against}"
+    )
 
 
-def _told(trial: Trial) -> str:
+def _told(trial: Trial, log: SearchLog, timed: str = "") -> str:
+    """Returns what a file loses, and in which runtime that was found where another one gives its time."""
+    scored = log.runtimes.get(trial.scheme, FORMATS[trial.scheme].runtime)
+    where = f" in {RUNTIME_TITLES[scored]}" if timed and timed != scored else ""
     kept = f" with {', '.join(trial.kept)} in higher precision" if trial.kept else ""
     drop = trial.drop or 0.0
     said = f"{told_drop(drop)} below fp32" if drop > 0 else "nothing below fp32"
-    return f"{FORMATS[trial.scheme].title}{kept}, {said}"
+    return f"{FORMATS[trial.scheme].title_in(scored)}{kept}, {said}{where}"
 
 
 def _fastest(bundle: Bundle, name: str, measurements: Sequence[Measurement]) -> Measurement | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
+from edgedistil.bench.runner.runtimes import installed
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.fitting import check_opened, opened_by
@@ -67,7 +68,9 @@ def target_parameters(build: Build) -> dict[str, Any]:
     asked = build.recipe.quantise
     if asked is None or asked.max_drop is None:
         return {}
-    return {"target": {**{name: getattr(asked, name) for name in _TARGET}, "search": VERSION}}
+    judged = _judged_in(build)
+    told = {"runtimes": judged} if judged else {}
+    return {"target": {**{name: getattr(asked, name) for name in _TARGET}, "search": VERSION, **told}}
 
 
 def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) -> Calibrating:
@@ -79,8 +82,6 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
         context: The stage's folders: rows come from its data, a ready model from the stage before it where there is
             one, ranges are kept in its own.
     """
-    from edgedistil.data.tokens import open_tokens
-    from edgedistil.distil.evaluate import predict_logits
     from edgedistil.export.making import Calibrating, Ready
     from edgedistil.quantise.store import load_ready
 
@@ -90,8 +91,7 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
     asked, ready = build.recipe.quantise or Quantise(), None
     if "quantise" in context.inputs:
         model, ranges = load_ready(context.inputs["quantise"])
-        reference = predict_logits(model, open_tokens(context.inputs["data"] / "dev"))
-        ready = Ready(model, ranges, reference, where_nearer=asked.compares_smoothing)
+        ready = Ready(model, ranges, where_nearer=asked.compares_smoothing)
     rows = calibration_rows(build, asked, context.inputs["data"])
     return Calibrating(rows, asked.calibration, kind, reduced, context.folder, ready)
 
@@ -128,8 +128,24 @@ def target_of(build: Build, data: Path) -> Target | None:
     splits = load_splits(data, build.recipe.task)
     task, dev, answers = get_task(splits.task, splits.labels), splits.sets["dev"], splits.answers.get("dev")
     return Target(
-        asked.max_drop, lambda runtime: FileMeter(runtime, task, splits.labels, dev, answers), asked.ship_anyway
+        asked.max_drop,
+        lambda runtime: FileMeter(runtime, task, splits.labels, dev, answers),
+        asked.ship_anyway,
+        _judged_in(build),
     )
+
+
+def _judged_in(build: Build) -> dict[str, str]:
+    """Returns what is to score each format's files for a target, where it is not the format's usual runtime.
+
+    That is the first that the bench's device has, if this machine has it as well.
+    """
+    opens = _profile(build).opens
+    found = {
+        name: next((one for one in FORMATS[name].runtimes if one in opens and installed(one)), FORMATS[name].runtime)
+        for name in build.recipe.export.formats
+    }
+    return {name: runtime for name, runtime in found.items() if runtime != FORMATS[name].runtime}
 
 
 def _calibrated(formats: Sequence[str]) -> bool:
@@ -143,7 +159,7 @@ def _profile(build: Build) -> DeviceProfile:
 def device_integers(build: Build) -> tuple[str, bool]:
     """Returns the integers of activations, and whether weights keep 7 bits, for the recipe's device.
 
-    A device that does not say what it is gets what runs everywhere: signed activations.
+    A device that does not say what it is gets what runs everywhere: signed activations, and weights of 7 bits.
     """
     from edgedistil.export.quantise_onnx import needs_reduced_range
 
@@ -153,5 +169,7 @@ def device_integers(build: Build) -> tuple[str, bool]:
     machine = platform.machine() if here else getattr(profile, "machine", None)
     x86 = machine in _X86
     kind = asked.activations if asked.activations != "auto" else "uint8" if x86 else "int8"
-    # Whether another x86 has VNNI is not known from here. This machine checks the file, and may need 7 bits for that.
-    return kind, needs_reduced_range() or (x86 and not here)
+    # Whether another x86 has VNNI is not known from here, nor whether a device that says nothing is one. This machine
+    # checks the file, and may need 7 bits for that.
+    unknown = profile.kind == "ssh" and machine is None
+    return kind, needs_reduced_range() or unknown or (x86 and not here)

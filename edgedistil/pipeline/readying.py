@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.judge import TaskJudge
+from edgedistil.export.calibration import check_rows
 from edgedistil.models import EdgeBertHeadModel, load_model
 from edgedistil.pipeline.quantising import calibration_rows
 from edgedistil.pipeline.stage import StageContext
@@ -17,7 +19,7 @@ from edgedistil.pipeline.training import Splits, checkpoint_seconds, load_splits
 from edgedistil.progress import Progress
 from edgedistil.quantise.prepare import Config, calibrate, prepare, ranges_of
 from edgedistil.quantise.qat import quantise_aware
-from edgedistil.quantise.ranges import Ranges
+from edgedistil.quantise.ranges import Range, Ranges
 from edgedistil.quantise.smooth import Smoothing, smooth
 from edgedistil.quantise.store import save_ready
 from edgedistil.recipe.schema import Quantise
@@ -43,7 +45,7 @@ def make_ready(
     """
     model = load_model(context.inputs["model"] / "model")
     splits = load_splits(context.inputs["data"], build.recipe.task)
-    rows = calibration_rows(build, asked, context.inputs["data"])
+    rows = check_rows(calibration_rows(build, asked, context.inputs["data"]))
     summary: dict[str, Any] = {}
     if asked.smooth is True or asked.compares_smoothing:
         model, done = smooth(model, rows)
@@ -92,7 +94,20 @@ def _train(
         checkpoint_seconds=checkpoint_seconds(),
     )
     operands = _operands(made.model, rows, config, context.progress)
-    return made.model, Ranges(made.ranges.inputs, operands, made.ranges.outputs), training_record(made.training)
+    return made.model, with_operands(made.ranges, operands), training_record(made.training)
+
+
+def with_operands(trained: Ranges, operands: Mapping[str, Range]) -> Ranges:
+    """Returns trained ranges with those of what attention's own products take.
+
+    A query, key or value whose range was trained, as its layer's output, is the very tensor that such a product takes.
+
+    Args:
+        trained: Of layers' inputs, and where they were rounded of their outputs.
+        operands: By the attention's name and `query`, `key`, `value` or `probabilities` behind a colon.
+    """
+    found = {name: trained.outputs.get(name.replace(":", "."), value) for name, value in operands.items()}
+    return Ranges(trained.inputs, found, trained.outputs)
 
 
 def _operands(

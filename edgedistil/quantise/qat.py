@@ -14,6 +14,7 @@ from typing import Generic
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.distil.distil import distil
+from edgedistil.distil.following import last_with_heads
 from edgedistil.distil.outputs import LiveTeacher
 from edgedistil.distil.precision import Precision, choose_precision
 from edgedistil.distil.trainer import TrainingResult, TrainingSet
@@ -73,6 +74,8 @@ def quantise_aware(
     """
     precision = precision or choose_precision()
     student = prepare(model, config)
+    # The teacher has the student's own layers, of which pruning may have left the last one without a head.
+    settings = settings.model_copy(update={"relation_layer": last_with_heads(model.config.heads) or None})
     calibrate(student, calibration)
     training = distil(
         student,

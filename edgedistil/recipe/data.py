@@ -35,7 +35,7 @@ class Data(Section):
     dev: str | None = None
     """Development file or split: chooses the best checkpoint and judges every shipped file."""
     test: str | None = None
-    """Test file or split: looked at once, in the report; never used to choose anything."""
+    """Test file or split: what each stage's model scores on it stands in the report, and chooses nothing."""
     hub_id: str | None = None
     """Data set on the Hub, such as `stanfordnlp/sst2` (with `source: hub`)."""
     hub_config: str | None = None

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import Self
 
-from edgedistil.recipe.distilling import Distil, Losses
+from edgedistil.recipe.distilling import Distil, Losses, Weight
 from edgedistil.recipe.section import Section
 from edgedistil.recipe.shipping import SMOOTHED
 from edgedistil.recipe.training import FineTune
@@ -18,6 +19,12 @@ Method = Literal["mse", "minmax", "percentile", "entropy"]
 _USERS = {"calibration": ("onnx-int8-static", "tflite-int8-static"), "activations": ("onnx-int8-static",)}
 
 
+class SelfLosses(Losses):
+    """Weight of each loss where the teacher is the model itself; labels teach nothing about rounding."""
+
+    hard_labels: Weight = 0.0
+
+
 class QuantisedTraining(FineTune):
     """Training with rounded weights and activations, in which the fp32 model teaches its rounded self."""
 
@@ -25,13 +32,19 @@ class QuantisedTraining(FineTune):
     learning_rate: float = Field(default=5e-5, gt=0.0, lt=1.0)
     temperature: float = Field(default=2.0, gt=0.0, le=100.0)
     """Temperature that softens both distributions."""
-    losses: Losses = Losses(hard_labels=0.0)
-    """As `distil.losses`; the teacher is the fp32 model itself."""
+    losses: SelfLosses = SelfLosses()
+    """As `distil.losses`, without hard labels; the teacher is the fp32 model itself."""
     dropout: float | None = Field(default=0.0, ge=0.0, lt=1.0)
     """What is dropped out: more noise than rounding makes; null for the model's own share."""
     ranges: Literal["learned", "ema", "fixed"] = "learned"
     """Activations' ranges, which begin as the least and greatest values of the calibration rows: `learned` (LSQ), `ema`
-    (a moving average of each batch's) or `fixed`."""
+    (a moving average of each batch's, padding included; of several processes the main one's) or `fixed`."""
+
+    @model_validator(mode="after")
+    def _averages_whole_batches(self) -> Self:
+        if self.ranges == "ema" and self.accumulate > 1:
+            raise ValueError("'ranges: ema' averages whole batches: leave out 'accumulate', or choose learned")
+        return self
 
     @property
     def as_distil(self) -> Distil:
@@ -54,8 +67,9 @@ class Quantise(Section):
     activations: Literal["auto", "uint8", "int8"] = "auto"
     """Integers of the ONNX file's activations: `auto` is uint8 for x86 and int8 for ARM, by the bench's device."""
     max_drop: float | None = Field(default=None, ge=0.0, lt=1.0)
-    """Largest loss of the dev score against fp32, as a share: 0.005 is half a point of accuracy. Each int8 and int4
-    format leaves the fewest layers in higher precision that keep it; one that cannot is not shipped."""
+    """Largest loss of the dev score against fp32, as a share: 0.005 is half a point of accuracy. Each format of small
+    integers leaves the fewest layers in higher precision that keep it; one that cannot is not shipped, and if none can
+    the run stops. Both are scored in the first of the format's runtimes that the bench's device has."""
     ship_anyway: bool = False
     """Ship formats that miss `max_drop` too, in the form that comes nearest."""
     smooth: Literal["auto", True, False] = "auto"

@@ -125,6 +125,19 @@ def test_attention_maps_are_compared_head_by_head(by: str):
     assert float(value) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_layer_that_has_no_heads_on_either_side_counts_for_nothing():
+    student, teacher = projection(6), projection(12)
+    one = projected(student, teacher, (2, 4))
+    both = given(
+        Outputs(None, projections={1: student, 2: projection(0)}, head_size=2),
+        Outputs(None, projections={2: teacher, 3: projection(0)}, head_size=4),
+        following=Following(pairs=((1, 2), (2, 3)), relation=(1, 2)),
+    )
+    assert loss("attention_maps", both) == loss("attention_maps", one)
+    with pytest.raises(UsageError, match="attention_maps needs attention heads, and the student has none"):
+        loss("attention_maps", projected(projection(0), projection(0), (2, 4)))
+
+
 def test_attention_maps_of_unequal_heads_point_to_relations():
     with pytest.raises(UsageError) as caught:
         loss("attention_maps", projected(projection(4), projection(12), (2, 4)))

@@ -85,6 +85,36 @@ def test_what_misses_its_target_ships_only_where_that_is_asked_for(world, tmp_pa
     assert files_in(tmp_path) == {"model.onnx", "model_quantized.onnx"}
 
 
+def test_of_those_that_miss_the_nearest_that_passes_parity_ships(world, tmp_path: Path, monkeypatch):
+    right, refused = targeting.check_file_at, []
+
+    def first_is_refused(path: Path, *rest):
+        if not refused:
+            refused.append(path.read_bytes())
+            raise ParityError("it differs", where="ONNX int8")
+        return right(path, *rest)
+
+    monkeypatch.setattr(targeting, "check_file_at", first_is_refused)
+    (file,), _ = export(world, ["onnx-int8"], tmp_path, Target(0.01, lambda _: Worse(), ship_anyway=True))
+    assert file.failure is None
+    assert file.path.read_bytes() != refused[0]
+
+
+def test_a_target_is_scored_in_the_runtime_asked_for(world, tmp_path: Path):
+    asked = []
+
+    def meter(runtime: str) -> Worse:
+        asked.append(runtime)
+        best = Worse()
+        best.statistics = lambda path: np.array([[1.0, 1.0]] * 4)
+        return best
+
+    target = Target(0.01, meter, runtimes={"onnx-int8": "openvino"})
+    _, log = export(world, ["onnx-int8", "onnx-int4"], tmp_path, target)
+    assert sorted(asked) == ["onnxruntime", "openvino"]
+    assert log.runtimes == {"onnx-int8": "openvino"}
+
+
 def test_a_format_that_misses_is_left_out_where_another_holds(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     half = Worse()
     half.statistics = lambda path: np.array([[0.5 if "int4" in path.read_bytes().decode("latin1") else 1.0, 1.0]] * 4)
@@ -145,11 +175,11 @@ def test_static_files_are_made_from_the_ready_model_with_its_ranges(world, tmp_p
     )
     calibrate(prepared, rows)
     model, ranges = strip(prepared)
-    ready = Ready(model, ranges, predict_logits(model, world.evaluation))
+    ready, reference = Ready(model, ranges), predict_logits(model, world.evaluation)
     formats = ["onnx-int8-static", "tflite-int8-static"]
     # The model itself is another: nothing of it is in static files.
     made = export_all(
-        None, formats, [32], world.evaluation, np.zeros_like(world.reference), tmp_path,
+        None, formats, [32], world.evaluation, reference, tmp_path,
         calibrating=Calibrating(rows, activations="uint8", reduce_range=False, ready=ready),
     )  # fmt: skip
     assert [(file.format, file.failure) for file in made] == [(name, None) for name in formats]

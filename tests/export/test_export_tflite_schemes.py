@@ -161,6 +161,13 @@ def test_a_layer_kept_from_a_static_file_is_dynamic(schemes: Schemes, tmp_path: 
     assert weights_of(path)[48, 64] == {"int8"}
 
 
+def test_a_layer_kept_from_16_bits_is_in_fp32(schemes: Schemes, tmp_path: Path):
+    path = tmp_path / "kept.tflite"
+    quantise_tflite_static(schemes.source, path, rows=schemes.rows, activations="int16", keep=["layer.0.ffn", "head"])
+    found = weights_of(path)
+    assert (found[48, 64], found[2, 64], found[64, 128]) == ({"float32"}, {"float32"}, {"int8"})
+
+
 def test_ranges_are_saved_for_the_same_file_and_text_alone(schemes: Schemes, tmp_path: Path, monkeypatch):
     saved = tmp_path / "ranges.json"
     saved.write_bytes(schemes.calibration.read_bytes())

@@ -8,7 +8,9 @@ from tiny import tiny_recipe
 from edgedistil.devices.profile import DeviceProfile
 from edgedistil.errors import UsageError
 from edgedistil.pipeline import quantising
-from edgedistil.pipeline.quantising import check_formats, check_measured, static_parameters
+from edgedistil.pipeline.quantising import check_formats, check_measured, static_parameters, target_parameters
+from edgedistil.pipeline.readying import with_operands
+from edgedistil.quantise.ranges import Ranges
 from edgedistil.recipe.schema import Recipe
 
 
@@ -60,8 +62,31 @@ def test_the_device_decides_on_the_integers_unless_the_recipe_does(monkeypatch: 
     assert kind(pi) == ("int8", False)
     assert kind(pi, activations="uint8") == ("uint8", False)
     assert kind(SimpleNamespace(kind="ssh", machine="x86_64")) == ("uint8", True)
+    assert kind(SimpleNamespace(kind="ssh", machine=None)) == ("int8", True), "it may be an x86 without VNNI"
+    assert kind(SimpleNamespace(kind="emulated")) == ("int8", False)
     monkeypatch.setattr(needed, lambda: True)
     assert kind(pi) == ("int8", True), "this machine checks the file, and would saturate"
+
+
+def test_a_target_is_judged_in_a_runtime_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged(*runtimes: str) -> object:
+        formats = {"formats": ["onnx-int8-static", "onnx-int8", "tflite-int8"], "sequence_lengths": [32]}
+        build = build_of(monkeypatch, local(*runtimes), quantise={"max_drop": 0.01}, export=formats)
+        return target_parameters(build)["target"].get("runtimes")
+
+    monkeypatch.setattr(quantising, "installed", lambda _: True)
+    assert judged("onnxruntime", "openvino") is None, "a usual runtime is no change of any key"
+    assert judged("openvino", "litert") == {"onnx-int8-static": "openvino"}
+    monkeypatch.setattr(quantising, "installed", lambda name: "openvino" not in name)
+    assert judged("openvino") is None, "what is not installed here can judge nothing"
+
+
+def test_what_attention_s_products_take_has_the_range_that_was_trained() -> None:
+    attention = "encoder.layers.0.attention"
+    trained = Ranges({f"{attention}.query": (-9.0, 9.0)}, {}, {f"{attention}.query": (-2.0, 2.0)})
+    found = with_operands(trained, {f"{attention}:query": (-3.0, 3.0), f"{attention}:probabilities": (0.0, 1.0)})
+    assert found.operands == {f"{attention}:query": (-2.0, 2.0), f"{attention}:probabilities": (0.0, 1.0)}
+    assert (found.inputs, found.outputs) == (trained.inputs, trained.outputs)
 
 
 def test_a_stage_without_static_files_keeps_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,12 @@ def test_a_recipe_drops_nothing_out_unless_it_says_so(asked, share):
     assert QuantisedTraining.model_validate(asked).as_distil.dropout == share
 
 
+def test_labels_teach_nothing_unless_a_recipe_says_so():
+    for asked in ({}, {"losses": {"hidden_states": 1.0}}):
+        assert QuantisedTraining.model_validate(asked).as_distil.losses.hard_labels == 0.0
+    assert QuantisedTraining.model_validate({"losses": {"hard_labels": 0.3}}).as_distil.losses.hard_labels == 0.3
+
+
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
     """Returns a tiny fine-tuned model and its rows."""

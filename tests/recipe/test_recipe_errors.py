@@ -81,6 +81,10 @@ from small_recipe import BASE, changed, line_of
             "recipe: export: formats names 'onnx-int8' more than once",
         ),
         (
+            changed(quantise={"qat": {"ranges": "ema", "accumulate": 2}}, export={"formats": ["onnx-int8-static"]}),
+            "recipe: quantise.qat: 'ranges: ema' averages whole batches: leave out 'accumulate', or choose learned",
+        ),
+        (
             changed(quantise={"smooth": "maybe"}),
             "recipe: quantise.smooth: input should be 'auto', True or False, not 'maybe'",
         ),

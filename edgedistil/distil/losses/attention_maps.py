@@ -20,10 +20,10 @@ def attention_maps(inputs: LossInputs) -> Tensor:
 
     `scores`: the squared error of the scores before softmax, averaged over heads and real keys, which the paper found
     to converge faster and reach further than probabilities. `kl`: the divergence of the probabilities over real keys,
-    averaged over heads.
+    averaged over heads. Pairs of layers without heads, as pruning leaves them, count for nothing.
 
     Raises:
-        UsageError: When a pair's heads differ in number.
+        UsageError: When a pair's heads differ in number, or no layer has any.
         ValueError: When a layer's projections are missing.
     """
     real = inputs.attention_mask.bool()
@@ -40,7 +40,10 @@ def attention_maps(inputs: LossInputs) -> Tensor:
                 f"teacher layer {pair[1]} has {teacher.shape[1]}",
                 cure="use distil.losses.relations in its place, which needs none",
             )
-        losses.append(_distance(student, teacher, real, inputs.following.attention_by))
+        if student.shape[1]:
+            losses.append(_distance(student, teacher, real, inputs.following.attention_by))
+    if not losses:
+        raise UsageError("attention_maps needs attention heads, and the student has none", cure="set its weight to 0")
     return torch.stack(losses).mean()
 
 

@@ -87,9 +87,14 @@ def nearest_of(log: SearchLog, scheme: str | None = None) -> Trial | None:
         log: Everything tried.
         scheme: Of this scheme alone; None is of any.
     """
+    return next(iter(by_nearness(log, scheme)), None)
+
+
+def by_nearness(log: SearchLog, scheme: str | None = None) -> list[Trial]:
+    """Returns the scored trials without a fault that is known, as `nearest_of` would choose them one after another."""
     able = [trial for trial in log.trials if trial.drop is not None and trial.fault is None]
     of_it = [trial for trial in able if scheme in (None, trial.scheme)]
-    return min(of_it, key=lambda trial: (trial.drop, len(trial.kept)), default=None)
+    return sorted(of_it, key=lambda trial: (trial.drop, len(trial.kept)))
 
 
 def _rounded_up(drop: float) -> float:

@@ -54,4 +54,6 @@ class SearchLog(Record):
     """Largest drop allowed."""
     reference: dict[str, float]
     """The fp32 file's score, by scheme: schemes may be of different runtimes."""
+    runtimes: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it for every record
+    """What scored files, by scheme, where it is not the format's usual runtime."""
     trials: tuple[Trial, ...] = ()

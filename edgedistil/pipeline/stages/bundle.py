@@ -19,6 +19,7 @@ from edgedistil.recipe.schema import FormatName
 from edgedistil.recipe.shipping import SMOOTHED
 
 VERSION = 5
+_TFLITE_STATIC = {"tflite-int8-static", "tflite-int16-static"}
 _SECONDS_A_FORMAT = 12.0
 # A format that misses its target is made and run about a dozen times.
 _SEARCHING = 6.0
@@ -86,7 +87,7 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             **({"onnx_int4": INT4_VERSION} if "onnx-int4" in formats else {}),
             **({"onnx_dynamic": DYNAMIC_VERSION} if "onnx-int8" in formats else {}),
             **({"onnx_static": STATIC_VERSION} if "onnx-int8-static" in formats else {}),
-            **({"tflite_static": TFLITE_STATIC_VERSION} if "tflite-int8-static" in formats else {}),
+            **({"tflite_static": TFLITE_STATIC_VERSION} if _TFLITE_STATIC.intersection(formats) else {}),
             **static_parameters(build, formats),
             **target,
         },

@@ -14,6 +14,8 @@ from edgedistil.recipe.quantising import Quantise
 from edgedistil.recipe.shipping import SMOOTHED
 
 VERSION = 3
+TRAINING_VERSION = 2
+"""Goes up, where training with rounding would give another model or other ranges, for it alone."""
 _SECONDS = 15.0
 # Rounding after every layer, and the fp32 model beside it.
 _ROUNDING = 2.0
@@ -50,6 +52,7 @@ def quantise_stage(build: Build) -> Stage | None:
             "outputs": outputs,
             "reduced_range": reduced,
             "seed": recipe.seed,
+            **({"training": TRAINING_VERSION} if asked.qat else {}),
         },
         inputs={"data": shipped_data_stage(build), "model": final_model_stage(build)},
         work=work,
