@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgedistil.devices.architecture import machine_of
+from edgedistil.devices.architecture import check_machine, machine_of
 from edgedistil.devices.check import PACKAGES
 from edgedistil.devices.link import RemoteError
 from edgedistil.devices.profile import DeviceProfile
@@ -97,7 +97,7 @@ def set_up(remote: Remote, profile: DeviceProfile, progress: Progress) -> dict[s
         What the device has afterwards, libraries included.
 
     Raises:
-        UsageError: When there are no wheels for it.
+        UsageError: When there are no wheels for it, or it is no device of its profile's.
         EdgeDistilError: When fetching, copying or installing fails.
     """
     # Not through an earlier environment: it may be of another Python than the new one will be, or broken.
@@ -105,6 +105,7 @@ def set_up(remote: Remote, profile: DeviceProfile, progress: Progress) -> dict[s
     seen = bare.inspect(libraries=True)
     if "facts" not in seen:
         raise EdgeDistilError(f"its Python is {seen['python']}, too old", cure="install Python >= 3.9 there")
+    check_machine(seen, profile)
     narrow = seen["bits"] == 32
     if narrow:
         _check_numpy(seen, remote)

@@ -17,12 +17,12 @@ from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import BenchResult, run_bench
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bench.transport import Command, LinkError
-from edgedistil.devices.architecture import machine_of
+from edgedistil.devices.architecture import check_machine
 from edgedistil.devices.link import Link
 from edgedistil.devices.login import Login
 from edgedistil.devices.profile import DeviceProfile, Kind, register
 from edgedistil.devices.remote import Remote
-from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.errors import EdgeDistilError
 from edgedistil.hashing import hash_value
 from edgedistil.progress import Progress
 
@@ -229,21 +229,6 @@ def check_python(seen: dict[str, Any], profile: DeviceProfile) -> None:
             f"its Python is {seen['python']}, too old",
             where=profile.name,
             cure="install Python >= 3.9 there, or name one with 'python' in its profile",
-        )
-
-
-def check_machine(seen: dict[str, Any], profile: SshProfile) -> None:
-    """Checks that a device is of the architecture its profile names.
-
-    Raises:
-        UsageError: When it is not.
-    """
-    found = machine_of(seen)
-    if profile.machine and profile.machine != found:
-        raise UsageError(
-            f"it is of architecture {found}, its profile says {profile.machine}",
-            where=profile.name,
-            cure="correct 'host' or 'machine' in its profile",
         )
 
 

@@ -37,7 +37,8 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         row("ONNX static int8, plain", "c", 2.5),
         row("ONNX static int8, smooth", "b", 2.1),
         row("optimum-cli --per_channel", "c", 2.2, by="optimum-cli", scheme="dynamic_wi8_afp32"),
-        {key: value for key, value in row("ONNX int4", "e", 3.0).items() if key != "speed"},
+        {key: value for key, value in row("ONNX int4", "e", 3.0, scheme="weight_wi4").items() if key != "speed"},
+        {key: value for key, value in row("ONNX static int8, qat", "f", 3.0).items() if key != "speed"},
     ]
     record = {"rows": rows, "tokens": 64, "threads": 2, "machine": "a machine"}
     (tmp_path / "result.json").write_text(json.dumps(record), encoding="utf-8")
@@ -45,9 +46,9 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [line.split(" | ")[1] for line in lines if line.startswith("| ONNX Runtime")]
 
 
-def test_a_variant_is_named_and_the_fastest_comes_first(names: list[str]):
+def test_a_variant_is_named_the_fastest_comes_first_and_what_was_scored_alone_last(names: list[str]):
     peer = "dynamic_wi8_afp32 by optimum-cli --per_channel"
-    assert names == ["static_wi8_ai8, plain", peer, "static_wi8_ai8", "fp32"]
+    assert names == ["static_wi8_ai8, plain", peer, "static_wi8_ai8", "fp32", "weight_wi4"]
 
 
 def test_a_variant_that_is_the_file_which_ships_is_no_row_of_its_own(names: list[str]):

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from edgedistil.devices import setup
+from edgedistil.devices.architecture import check_machine
 from edgedistil.devices.check import findings_of
 from edgedistil.devices.profile import DeviceProfile
 from edgedistil.devices.remote import Remote
 from edgedistil.devices.setup import download_command, platforms, set_up, wanted_packages
-from edgedistil.devices.ssh import SshDevice, SshProfile, check_machine
+from edgedistil.devices.ssh import SshDevice, SshProfile
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.progress import SilentProgress
 
@@ -134,9 +135,12 @@ def test_all_that_is_fetched_fits_the_device(machine: str, bits: int, monkeypatc
     monkeypatch.setattr(Remote, "bring", lambda self, files, progress: None)
     monkeypatch.setattr(setup, "_fetch", lambda command, remote: commands.append(command))
     monkeypatch.setattr(setup, "_install", lambda *given, **options: None)
-    remote = SshDevice(PI).remote()
+    profile = PI.model_copy(update={"machine": machine})
+    remote = SshDevice(profile).remote()
     with remote.link:
-        set_up(remote, PI, SilentProgress())
+        set_up(remote, profile, SilentProgress())
+        with pytest.raises(UsageError, match=f"it is of architecture {machine}, its profile says riscv64"):
+            set_up(remote, PI.model_copy(update={"machine": "riscv64"}), SilentProgress())
     assert "pip" in commands[-1][-2:]
     for command in commands:
         assert command[command.index("--python-version") + 1] == "3.9"
