@@ -31,11 +31,13 @@ class _Pair:
         plain: Its row in the result, made without.
         smooth: Its row, made with.
         by_logits: Whether `smooth: auto` ships the smoothed one.
+        slower: The per cent that smoothing costs of the speed; None where the two were not timed.
     """
 
     plain: Mapping[str, Any]
     smooth: Mapping[str, Any]
     by_logits: bool
+    slower: float | None
 
     @property
     def by_dev(self) -> bool:
@@ -44,14 +46,6 @@ class _Pair:
     def loss(self, *, smoothed: bool) -> float:
         """Returns the points of the test score that the one or the other is below fp32."""
         return -_points(self.smooth if smoothed else self.plain, "test")
-
-    @property
-    def slower(self) -> float | None:
-        """The per cent that smoothing costs of the speed; None where the two were not timed."""
-        if "speed" not in self.plain or "speed" not in self.smooth:
-            return None
-        ratio: float = self.plain["speed"][0] / self.smooth["speed"][0]
-        return 100 * (ratio - 1)
 
 
 def smoothing_table(folder: Path, names: Mapping[str, str]) -> str:
@@ -80,7 +74,7 @@ def _smoothing_row(title: str, pairs: Sequence[_Pair]) -> str:
         [pair.loss(smoothed=True) for pair in pairs],
     ]
     slower = [pair.slower for pair in pairs if pair.slower is not None]
-    cost = f"{median(slower):.0f} ({min(slower):.0f} to {max(slower):.0f})" if slower else ""
+    cost = f"{round(median(slower))} ({round(min(slower))} to {round(max(slower))})" if slower else ""
     return f"| {title} | {len(pairs)} | {' | '.join(f'{fmean(each):.2f}' for each in choices)} | {cost} |"
 
 
@@ -91,7 +85,16 @@ def _pairs(records: Mapping[str, dict[str, Any]], title: str, made: str) -> Iter
         form = record["forms"].get(made)
         # A form without a distance does not run, one that parity refuses has no row: there was no choice.
         if plain and smooth and form and None not in (form["plain"], form["smoothed"]):
-            yield _Pair(plain, smooth, form["smooth"])
+            yield _Pair(plain, smooth, form["smooth"], _slower(record["rows"], plain, smooth))
+
+
+def _slower(rows: Sequence[Mapping[str, Any]], plain: Mapping[str, Any], smooth: Mapping[str, Any]) -> float | None:
+    """Returns the per cent that a speed is less; of a file that was timed under several titles, the median's."""
+    speeds = [
+        [row["speed"][0] for row in rows if "speed" in row and (row["sha256"], row["runtime"]) == file]
+        for file in ((one["sha256"], one["runtime"]) for one in (plain, smooth))
+    ]
+    return 100 * (median(speeds[0]) / median(speeds[1]) - 1) if all(speeds) else None
 
 
 def _points(row: Mapping[str, Any], split: str) -> float:
