@@ -127,7 +127,7 @@ def compared_rows(reference: np.ndarray, evaluation: EvaluationSet) -> np.ndarra
 
 
 def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> ExportedFile:
-    """Holds a file that was made against the PyTorch model whose weights ship beside it.
+    """Holds a file that was made against the PyTorch model that it was made from.
 
     Args:
         job: What it was made from.
@@ -138,18 +138,17 @@ def check_file(job: Job, name: str, evaluation: EvaluationSet, reference: np.nda
     path = job.place(name)
     made = ExportedFile(name, path, ready=job.ready_for(name) is not None)
     try:
-        return replace(made, parity=check_file_at(path, name, evaluation, reference))
+        return replace(made, parity=check_file_at(path, job, name, evaluation, reference))
     except ParityError as error:
         return replace(made, failure=error.line())
 
 
-def check_file_at(path: Path, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> Parity:
-    """Holds a file, wherever it lies, against the PyTorch model whose weights ship beside it.
-
-    That model is what training with rounding follows too; the one trained is right when it is rounded, not as it is.
+def check_file_at(path: Path, job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray) -> Parity:
+    """Holds a file, wherever it lies, against the PyTorch model that it was made from.
 
     Args:
         path: The file.
+        job: What it was made from.
         name: Its format.
         evaluation: Real text as token ids.
         reference: The model's logits on it.
@@ -157,4 +156,5 @@ def check_file_at(path: Path, name: str, evaluation: EvaluationSet, reference: n
     Raises:
         ParityError: As `check_parity`.
     """
-    return check_parity(path, name, compared_rows(reference, evaluation), evaluation)
+    ready = job.ready_for(name)
+    return check_parity(path, name, compared_rows(ready.reference if ready else reference, evaluation), evaluation)

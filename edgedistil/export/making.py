@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.export.calibration import check_rows
@@ -37,11 +39,14 @@ class Ready:
     Attributes:
         model: Smoothed, or trained with rounding.
         ranges: Of its activations, which static files are then of; where it has none, they are calibrated.
+        reference: Its logits on the dev rows, as `predict_logits` gives them: what training with rounding has changed
+            is no fault of a file.
         where_nearer: It is for those formats alone whose file it brings nearer to the model itself.
     """
 
     model: EdgeBertHeadModel
     ranges: Ranges
+    reference: np.ndarray
     where_nearer: bool = False
 
     def serves(self, name: str) -> bool:

@@ -89,7 +89,7 @@ def export_to_target(
     meter = cache(target.meter)
     schemes = {
         name: replace(
-            _scheme(job, name, meter(target.runtime_of(name))), fault=partial(_fault, name, evaluation, reference)
+            _scheme(job, name, meter(target.runtime_of(name))), fault=partial(_fault, job, name, evaluation, reference)
         )
         for name in searched
     }
@@ -150,10 +150,10 @@ def _build(job: Job, name: str, target: Path, keep: Sequence[str]) -> None:
     QUANTISERS[name].write(job, target, keep)
 
 
-def _fault(name: str, evaluation: EvaluationSet, reference: np.ndarray, path: Path) -> str | None:
+def _fault(job: Job, name: str, evaluation: EvaluationSet, reference: np.ndarray, path: Path) -> str | None:
     """Returns why a file that keeps the score would not pass as this format all the same, or None."""
     try:
-        check_file_at(path, name, evaluation, reference)
+        check_file_at(path, job, name, evaluation, reference)
     except ParityError as error:
         return error.what
     return None

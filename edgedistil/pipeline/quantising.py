@@ -82,6 +82,8 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
         context: The stage's folders: rows come from its data, a ready model from the stage before it where there is
             one, ranges are kept in its own.
     """
+    from edgedistil.data.tokens import open_tokens
+    from edgedistil.distil.evaluate import predict_logits
     from edgedistil.export.making import Calibrating, Ready
     from edgedistil.quantise.store import load_ready
 
@@ -91,7 +93,8 @@ def calibrating_of(build: Build, formats: Sequence[str], context: StageContext) 
     asked, ready = build.recipe.quantise or Quantise(), None
     if "quantise" in context.inputs:
         model, ranges = load_ready(context.inputs["quantise"])
-        ready = Ready(model, ranges, where_nearer=asked.compares_smoothing)
+        reference = predict_logits(model, open_tokens(context.inputs["data"] / "dev"))
+        ready = Ready(model, ranges, reference, where_nearer=asked.compares_smoothing)
     rows = calibration_rows(build, asked, context.inputs["data"])
     return Calibrating(rows, asked.calibration, kind, reduced, context.folder, ready)
 

@@ -49,7 +49,7 @@ def rows(world):
 
 
 def ready(model, world) -> Ready:
-    return Ready(model, Ranges({}), where_nearer=True)
+    return Ready(model, Ranges({}), predict_logits(model, world.evaluation), where_nearer=True)
 
 
 def make(model, world, rows, folder: Path, other: Ready | None, formats=FORMATS):

@@ -175,11 +175,11 @@ def test_static_files_are_made_from_the_ready_model_with_its_ranges(world, tmp_p
     )
     calibrate(prepared, rows)
     model, ranges = strip(prepared)
-    ready, reference = Ready(model, ranges), predict_logits(model, world.evaluation)
+    ready = Ready(model, ranges, predict_logits(model, world.evaluation))
     formats = ["onnx-int8-static", "tflite-int8-static"]
     # The model itself is another: nothing of it is in static files.
     made = export_all(
-        None, formats, [32], world.evaluation, reference, tmp_path,
+        None, formats, [32], world.evaluation, np.zeros_like(world.reference), tmp_path,
         calibrating=Calibrating(rows, activations="uint8", reduce_range=False, ready=ready),
     )  # fmt: skip
     assert [(file.format, file.failure) for file in made] == [(name, None) for name in formats]
