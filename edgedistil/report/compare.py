@@ -102,8 +102,9 @@ def _setting(made: Measurement) -> tuple[str, int, int, int, str]:
 
 def _case(sides: Sequence[Measurement | None]) -> Case:
     first = sides[0]
-    role, name = _kind(next(made for made in sides if made))
-    title = FORMATS[name].title if name in FORMATS else name
+    shown = next(made for made in sides if made)
+    role, name = _kind(shown)
+    title = FORMATS[name].title_in(shown.runtime) if name in FORMATS else name
     reasons = [None if first is None or made is None else incomparable(made, first) for made in sides[1:]]
     lines = [line for line in _lines(sides, reasons) if any(line.values)]
     return Case(title=f"{role}, {title}" if role else title, lines=lines, reasons=reasons)
