@@ -16,7 +16,7 @@ _EIGHT_BITS = ("dynamic_wi8_afp32", "static_wi8_ai8")
 
 
 def shipped(record: dict[str, Any], runtime: str, *, ours: bool) -> dict[str, Any] | None:
-    """Returns the row that dev prefers in a runtime, the smaller of equals; None where there is none.
+    """Returns the row that dev prefers in a runtime, the smaller of equals, among those timed; None where there is none.
 
     Args:
         record: A result of `int8.py`.
@@ -30,6 +30,7 @@ def shipped(record: dict[str, Any], runtime: str, *, ours: bool) -> dict[str, An
         and (row["by"] == OURS) == ours
         and row["scheme"] in _EIGHT_BITS
         and "," not in row["title"]
+        and "speed" in row
     ]
     return max(rows, key=lambda row: (row["dev"]["accuracy"][0], -row["bytes"]), default=None)
 

@@ -96,7 +96,7 @@ def shipped_table(folder: Path, names: Mapping[str, str]) -> str:
                 row = shipped(record, runtime, ours=ours)
                 cells += [_name(row), against(row), _speed(row)] if row else ["", "", ""]
             lines.append(f"| {' | '.join(cells)} |")
-    told = ["test splits", "the file of each runtime that dev prefers", "intervals are 95 %"]
+    told = ["test splits", "the file of each runtime that dev prefers of those timed", "intervals are 95 %"]
     told += [f"{_ON_OLDER.strip()}: an x86 without VNNI"] if any(map(_without_vnni, records.values())) else []
     return "\n".join([*lines, "", "; ".join(told)])
 
