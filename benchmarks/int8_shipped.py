@@ -16,7 +16,7 @@ _EIGHT_BITS = ("dynamic_wi8_afp32", "static_wi8_ai8")
 
 
 def shipped(record: dict[str, Any], runtime: str, *, ours: bool) -> dict[str, Any] | None:
-    """Returns the row that dev prefers in a runtime, the smaller of equals, among those timed; None where there is none.
+    """Returns the timed row that dev prefers in a runtime, the smaller of equals; None where there is none.
 
     Args:
         record: A result of `int8.py`.
