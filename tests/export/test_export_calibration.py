@@ -68,7 +68,7 @@ def test_rows_are_drawn_by_the_seed(world):
 def test_rows_that_tell_nothing_of_the_task_are_one_line(world, tmp_path: Path):
     with pytest.raises(UsageError, match=r"^quantise: calibration has no text; give rows"):
         check_rows(None)
-    with pytest.raises(UsageError, match="every calibration text is empty"):
+    with pytest.raises(UsageError, match="no calibration text has a word in it"):
         check_rows(rows_of([2, 3], [2, 3]))
     values = rows_of([2, 7, 3], kind="value")
     with pytest.raises(UsageError, match="rows are of the kind 'value', the model's task is of the kind 'class'"):
