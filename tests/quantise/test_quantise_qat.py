@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pytest
 import tiny
+import torch
 from accelerate.state import AcceleratorState
 from tiny_tokens import LABELS, write_tokens
 
@@ -12,6 +14,7 @@ from edgedistil.distil.judge import TaskJudge
 from edgedistil.distil.objective import Objective
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.distil.trainer import TrainingSet, train
+from edgedistil.models import EdgeBertConfig, EdgeBertForSequenceClassification
 from edgedistil.progress import SilentProgress
 from edgedistil.quantise.prepare import Config, calibrate, prepare, set_ranges
 from edgedistil.quantise.qat import quantise_aware
@@ -121,3 +124,16 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(taught, trained, tmp_
     assert resumed.training.resumed_from > 0
     assert resumed.ranges == trained.ranges
     assert (predict_logits(resumed.model, taught[1].dev) == predict_logits(trained.model, taught[1].dev)).all()
+
+
+@pytest.mark.parametrize("loss", ["relations", "attention_maps"])
+def test_a_last_layer_without_heads_is_trained_by_those_that_have_some(loss, rows, tmp_path):
+    torch.manual_seed(3)
+    sizes = {"hidden_size": 24, "head_size": 6, "heads": [4, 0], "ffn": [16, 16], "max_position_embeddings": 20}
+    model = EdgeBertForSequenceClassification(EdgeBertConfig(vocab_size=60, num_labels=3, **sizes))
+    asked = QuantisedTraining.model_validate({"epochs": 0.5, "batch_size": 8, "losses": {loss: 1.0}})
+    AcceleratorState._reset_state(True)
+    made = quantise_aware(
+        model, TrainingSet(rows, rows), asked.as_distil, rows, tmp_path, config=COARSE, seed=0, precision="no"
+    )
+    assert math.isfinite(made.training.dev_score)
