@@ -68,7 +68,7 @@ def baseline_set(
     if target.exists() and not force:
         raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
     limits = check(opened.manifest.recipe.get("gate", {}), GateLimits, where=f"{bundle}: gate of its recipe")
-    found = _measured(bundle, ask, measurements)
+    found = _measured(opened, ask, measurements)
     write_baseline(baseline_from_measurements(found, name=name, bundle=name, limits=limits), target, force=force)
     typer.echo(f"baseline of {len(found)} files written: {target}")
 
@@ -101,13 +101,13 @@ def gate(
     from edgedistil.gate.render import render_json, render_text
     from edgedistil.gate.verdict import judge
 
-    held = read_baseline(baseline)
+    held, opened = read_baseline(baseline), _open(bundle)
     wanted = tuple(formats or ())
     for name in wanted:
-        _open(bundle).path(name)
+        opened.path(name)
     limits = _limits(held, margin=margin, latency_ratio=latency_ratio, instructions_ratio=instructions_ratio)
-    found = _measured(bundle, _as_held(held, device, wanted, seconds), measurements)
-    verdict = judge(held, found, limits, list(wanted) or None, bundle=_open(bundle).manifest.name)
+    found = _measured(opened, _as_held(held, device, wanted, seconds), measurements)
+    verdict = judge(held, found, limits, list(wanted) or None, bundle=opened.manifest.name)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
 
@@ -120,14 +120,19 @@ def _open(bundle: Path) -> Bundle:
 
 def _limits(held: Baseline, **changed: float | None) -> GateLimits:
     """Returns a baseline's limits with the options' own; before anything is measured, for some may be no limits."""
+    from pydantic import ValidationError
+
     from edgedistil.errors import UsageError
     from edgedistil.gate.limits import GateLimits
 
-    for name, value in changed.items():
-        if value is not None and not (0 < value < (1 if name == "margin" else float("inf"))):
-            cure = "a share, such as 0.01 for one point" if name == "margin" else "a ratio above 0, such as 1.1"
-            raise UsageError(f"{value:g} is no limit", where=f"--{name.replace('_', '-')}", cure=f"give {cure}")
-    return GateLimits(**{**held.limits.model_dump(), **{key: one for key, one in changed.items() if one is not None}})
+    given = {name: value for name, value in changed.items() if value is not None}
+    try:
+        return GateLimits.model_validate(held.limits.model_dump() | given)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        cure = "a share, such as 0.01 for one point" if name == "margin" else "a ratio above 0, such as 1.1"
+        where = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{given[name]:g} is no limit", where=where, cure=f"give {cure}") from None
 
 
 def _as_held(held: Baseline, device: str, formats: tuple[str, ...], seconds: float | None) -> Ask:
@@ -142,14 +147,14 @@ def _as_held(held: Baseline, device: str, formats: tuple[str, ...], seconds: flo
     return Ask(device, threads, lengths, formats, seconds, batches)
 
 
-def _measured(bundle: Path, ask: Ask, measurements: Path | None) -> list[Measurement]:
+def _measured(bundle: Bundle, ask: Ask, measurements: Path | None) -> list[Measurement]:
     from edgedistil.bench.measurement import read_measurements
     from edgedistil.cli.measure import measure_bundle
 
     if measurements is None:
-        return measure_bundle(bundle, ask)[1]
+        return measure_bundle(bundle.folder, ask)[1]
     found = read_measurements(measurements)
-    _refuse_others(_open(bundle), found, str(measurements))
+    _refuse_others(bundle, found, str(measurements))
     return found
 
 
