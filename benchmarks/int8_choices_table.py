@@ -55,7 +55,8 @@ def smoothing_table(folder: Path, names: Mapping[str, str]) -> str:
         folder: Of the results.
         names: Each result's name and its student's, as people say it.
     """
-    pairs = {title: list(_pairs(_records(folder, names), title, made)) for title, made in _FILES.items()}
+    records = _records(folder, names)
+    pairs = {title: list(_pairs(records, title, made)) for title, made in _FILES.items()}
     lines = [
         "| file | pairs | not smoothed | as the logits choose | as dev's score would | all smoothed | slower by, % |",
         f"|---|{'---:|' * 6}",

@@ -69,7 +69,7 @@ class Quantise(Section):
     max_drop: float | None = Field(default=None, ge=0.0, lt=1.0)
     """Largest loss of the dev score against fp32, as a share: 0.005 is half a point of accuracy. Each format of small
     integers leaves the fewest layers in higher precision that keep it; one that cannot is not shipped, and if none can
-    the run stops. Both are scored in the first of the format's runtimes that the bench's device has."""
+    the run stops. Scores are of the first of the format's runtimes that the bench's device and this machine have."""
     ship_anyway: bool = False
     """Ship formats that miss `max_drop` too, in the form that comes nearest."""
     smooth: Literal["auto", True, False] = "auto"
