@@ -47,6 +47,11 @@ class Finished:
     summary: dict[str, Any] = field(default_factory=dict)
     reused: bool = True
 
+    @property
+    def record(self) -> Path:
+        """Returns the file that tells all this, and that it is done."""
+        return self.folder / _RECORD
+
 
 class StageCache:
     """Finished and unfinished stages below one folder.

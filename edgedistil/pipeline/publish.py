@@ -15,11 +15,17 @@ from edgedistil.bundle.manifest import Accuracy
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.bundle.write import record_accuracy, record_recipe
 from edgedistil.errors import UsageError
-from edgedistil.hashing import hash_value
+from edgedistil.hashing import hash_file, hash_value
 from edgedistil.pipeline.cache import Finished
 from edgedistil.report.trials import TRIALS_NAME
 
 _STAMP = ".published.json"
+_BUNDLES = {
+    "export": "bundle",
+    "reference-teacher": "reference/teacher",
+    "reference-student": "reference/student",
+}
+_PUBLISHED = (*_BUNDLES, "bench")
 
 
 @dataclass(frozen=True)
@@ -48,22 +54,21 @@ def publish(folder: Path, finished: dict[str, Finished], recipe: Mapping[str, An
         recipe: As JSON. A stage's bundle may be of an older one, which differs in what no file depends on: how files
             are measured, and what a gate allows.
     """
-    keys = {name: stage.key for name, stage in finished.items()}
-    stamp = hash_value({"stages": keys, "recipe": dict(recipe)})
+    # A stage that was removed and done anew has its key of before, but other results: times, say.
+    made = {name: hash_file(finished[name].record) for name in _PUBLISHED if name in finished}
+    stamp = hash_value({"stages": made, "recipe": dict(recipe)})
     place = folder / "bundle"
     if not _is_published(folder, stamp, measured="bench" in finished):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, target in (
-            ("export", place),
-            ("reference-teacher", folder / "reference" / "teacher"),
-            ("reference-student", folder / "reference" / "student"),
-        ):
+        for name, target in _BUNDLES.items():
             if name in finished:
-                _replace(finished[name].folder / "bundle", target)
-                record_recipe(open_bundle(target, verify=False), recipe)
+                _replace(finished[name].folder / "bundle", folder / target)
+                record_recipe(open_bundle(folder / target, verify=False), recipe)
         _publish_trials(folder)
         if "bench" in finished:
             _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")
+        else:
+            _record_known(folder)
         (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
     measurements = read_measurements(folder / "measurements.jsonl") if "bench" in finished else []
     report = folder / "report.html" if "bench" in finished else None
@@ -98,19 +103,31 @@ def _publish_bench(folder: Path, source: Path) -> None:
     from edgedistil.report.html import write_report
 
     measurements = read_measurements(source)
-    for place in (folder / "bundle", folder / "reference" / "teacher", folder / "reference" / "student"):
-        if place.is_dir():
-            _record(open_bundle(place, verify=False), measurements)
+    _record_all(folder, measurements)
     shutil.copyfile(source, folder / "measurements.jsonl")
     write_report(folder / "report.html", measurements, open_bundle(folder / "bundle", verify=False))
 
 
+def _record_known(folder: Path) -> None:
+    """Puts back what an earlier bench found of these very files: a run that stops before it makes none unknown."""
+    path = folder / "measurements.jsonl"
+    if path.is_file():
+        _record_all(folder, read_measurements(path))
+
+
+def _record_all(folder: Path, measurements: list[Measurement]) -> None:
+    for place in _BUNDLES.values():
+        if (folder / place).is_dir():
+            _record(open_bundle(folder / place, verify=False), measurements)
+
+
 def _record(bundle: Bundle, measurements: list[Measurement]) -> None:
     # A file is scored in every runtime that the device opens it with; the last one put in is the format's usual one.
+    held = {file.format: file.sha256 for file in bundle.manifest.files}
     accuracies = {
         made.format: Accuracy(**made.accuracy.model_dump())
         for made in sorted(measurements, key=lambda one: FORMATS[one.format].runtime == one.runtime)
-        if made.accuracy and made.bundle == bundle.manifest.name
+        if made.accuracy and made.bundle == bundle.manifest.name and held.get(made.format) == made.sha256
     }
     record_accuracy(bundle, accuracies)
 

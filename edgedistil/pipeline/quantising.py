@@ -37,7 +37,7 @@ def check_formats(build: Build) -> None:
     """
     asked = [name for name in build.recipe.export.formats if name not in ALL_FORMATS]
     if asked:
-        check_opened(_profile(build), asked, FORMATS, "export.formats")
+        check_opened(measuring_profile(build), asked, FORMATS, "export.formats")
 
 
 def check_measured(build: Build) -> None:
@@ -47,8 +47,8 @@ def check_measured(build: Build) -> None:
         UsageError: As `check_formats`.
     """
     asked = build.recipe.export.formats
-    if not opened_by(_profile(build), asked):
-        check_opened(_profile(build), asked, FORMATS, "export.formats")
+    if not opened_by(measuring_profile(build), asked):
+        check_opened(measuring_profile(build), asked, FORMATS, "export.formats")
 
 
 def static_parameters(build: Build, formats: Sequence[str]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def _judged_in(build: Build) -> dict[str, str]:
 
     That is the first that the bench's device has, if this machine has it as well.
     """
-    opens = _profile(build).opens
+    opens = measuring_profile(build).opens
     found = {
         name: next((one for one in FORMATS[name].runtimes if one in opens and installed(one)), FORMATS[name].runtime)
         for name in build.recipe.export.formats
@@ -155,7 +155,12 @@ def _calibrated(formats: Sequence[str]) -> bool:
     return any(FORMATS[name].scheme.calibrated for name in formats)
 
 
-def _profile(build: Build) -> DeviceProfile:
+def measuring_profile(build: Build) -> DeviceProfile:
+    """Returns the profile of the device that a recipe's files are measured on.
+
+    Raises:
+        UsageError: When there is no such profile, or it cannot be used.
+    """
     return load_profile(build.recipe.bench.device, profile_folders(build.workspace.root))
 
 
@@ -167,7 +172,7 @@ def device_integers(build: Build) -> tuple[str, bool]:
     from edgedistil.export.quantise_onnx import needs_reduced_range
 
     asked = build.recipe.quantise or Quantise()
-    profile = _profile(build)
+    profile = measuring_profile(build)
     here = profile.kind in ("local", "cuda")
     machine = platform.machine() if here else getattr(profile, "machine", None)
     x86 = machine in _X86

@@ -49,10 +49,13 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
                 progress.say(f"{head}: not needed")
                 continue
             progress.say(f"{head}: about {human_time(speeds.seconds(stage))}")
+            if stage.name == "bench":
+                # A bench may fail on its device, or be stopped: what is whole before it is there all the same.
+                _publish(plan, finished)
         done = cache.run(stage, progress)
         finished[stage.name] = done
         if done.reused:
-            progress.say(f"{head}: reused")
+            progress.say(f"{head}: reused{_missing(done)}")
         else:
             if is_main():
                 speeds.learn(stage, done.seconds)
@@ -61,14 +64,25 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
                 progress.say(f"  {done.summary['answer']['line']}")
         if stage.name in (LATENCY_TABLE, VOCABULARY):
             check_budget(plan.build)
-    published = None
-    if "export" in finished and is_main():
-        recipe = plan.build.recipe
-        published = publish(plan.build.workspace.run_folder(recipe.name), finished, recipe.model_dump(mode="json"))
+    published = _publish(plan, finished)
     if plan.goal.name == "general" and is_main():
         place = publish_encoder(plan.build.workspace.run_folder(plan.build.recipe.name), finished["general"])
         progress.say(f"encoder: {place}")
     return Outcome(plan, finished, published, time.monotonic() - started)
+
+
+def _publish(plan: Plan, finished: dict[str, Finished]) -> Published | None:
+    if "export" not in finished or not is_main():
+        return None
+    recipe = plan.build.recipe
+    return publish(plan.build.workspace.run_folder(recipe.name), finished, recipe.model_dump(mode="json"))
+
+
+def _missing(done: Finished) -> str:
+    """Returns what a bench that is reused could not measure, and how to try again."""
+    failures = done.summary.get("failures") if done.name == "bench" else None
+    again = f"to try again: edgedistil cache rm {done.key[:16]}"
+    return f"; not measured then: {'; '.join(failures)} ({again})" if failures else ""
 
 
 def _score(done: Finished) -> str:

@@ -143,6 +143,17 @@ def test_a_backend_that_is_not_installed_is_said_before_any_work(recipe: Path, m
     assert caught.value.line() == "neural_compressor is not installed; run: pip install 'edgedistil[nc]'"
 
 
+def test_a_runtime_that_a_device_has_more_has_its_files_measured(recipe: Path):
+    devices = recipe.parent.parent / "devices"
+    devices.mkdir(exist_ok=True)
+    profile = devices / "mine.yaml"
+    profile.write_text("kind: local\nruntimes: [onnxruntime, litert]\n", encoding="utf-8")
+    before = keys(recipe, "bench.device=mine")
+    profile.write_text("kind: local\nruntimes: [onnxruntime, litert, openvino]\n", encoding="utf-8")
+    after = keys(recipe, "bench.device=mine")
+    assert {name for name in after if before[name] != after[name]} == {"bench"}
+
+
 def test_a_changed_data_file_redoes_everything(recipe: Path, tmp_path: Path):
     copy = write_workspace(tmp_path / "copy")
     before = keys(copy)

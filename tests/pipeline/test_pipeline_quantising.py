@@ -15,7 +15,7 @@ from edgedistil.recipe.schema import Recipe
 
 
 def build_of(monkeypatch: pytest.MonkeyPatch, profile: object, **changes: object) -> SimpleNamespace:
-    monkeypatch.setattr(quantising, "_profile", lambda _: profile)
+    monkeypatch.setattr(quantising, "measuring_profile", lambda _: profile)
     return SimpleNamespace(recipe=Recipe.model_validate({**tiny_recipe(), **changes}))
 
 

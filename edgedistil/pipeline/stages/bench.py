@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 from edgedistil.devices.built_in import profile_folders
@@ -14,6 +16,13 @@ from edgedistil.pipeline.stages.context import Build
 
 VERSION = 2
 _OVERHEAD_SECONDS = 8.0
+# What brings a runtime, by its name up to the hyphen; the first that is installed counts.
+_PACKAGES = {
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime"),
+    "openvino": ("openvino",),
+    "litert": ("ai-edge-litert", "tflite-runtime"),
+    "pytorch": ("torch",),
+}
 
 
 def open_device(build: Build) -> Device:
@@ -48,10 +57,29 @@ def bench_stage(build: Build) -> Stage:
     return Stage(
         name="bench",
         version=VERSION,
-        parameters={"bench": recipe.bench.model_dump(), "threads": device.threads, "pruned": recipe.prune is not None},
+        parameters={
+            "bench": recipe.bench.model_dump(),
+            "threads": device.threads,
+            "pruned": recipe.prune is not None,
+            # A runtime that is added to the profile, or installed, has its files measured.
+            "runtimes": _versions(device.profile.runtimes),
+            "cool_below_c": device.profile.cool_below_c,
+        },
         inputs=inputs,
         work=work,
         # Another machine's times are not this one's.
         fingerprints={"device": hash_value(device.facts().model_dump(exclude={"memory_mb"}))},
         effort=Effort(seconds=files * (_OVERHEAD_SECONDS + recipe.bench.seconds_per_file)),
     )
+
+
+def _versions(runtimes: Sequence[str]) -> dict[str, str]:
+    """Returns each runtime's version as this machine has it, by which a device is set up as well; "" for none."""
+    return {name: next(filter(None, map(_version, _PACKAGES[name.partition("-")[0]])), "") for name in runtimes}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from edgedistil.bundle.formats import FORMATS
 from edgedistil.hashing import hash_file
-from edgedistil.pipeline.quantising import check_formats, device_integers, static_parameters, target_parameters
+from edgedistil.pipeline.quantising import (
+    check_formats,
+    device_integers,
+    measuring_profile,
+    static_parameters,
+    target_parameters,
+)
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
@@ -36,7 +43,7 @@ def bundle_stage(build: Build) -> Stage:
 
 
 def reference_stage(build: Build, which: str) -> Stage:
-    """Returns the stage that writes the teacher's or the student's own bundle, as ONNX fp32.
+    """Returns the stage that writes the teacher's or the student's own bundle, in fp32.
 
     A student that is to become so many times faster is also made in the format that this is said of.
 
@@ -50,10 +57,16 @@ def reference_stage(build: Build, which: str) -> Stage:
 
 def reference_formats(build: Build, which: str) -> list[FormatName]:
     """Returns the formats in which the teacher or the student is measured beside what ships."""
-    prune = build.recipe.prune
-    if which == "student" and prune and (prune.speedup or prune.targets) and prune.format != "onnx-fp32":
-        return ["onnx-fp32", prune.format]
-    return ["onnx-fp32"]
+    prune, fp32 = build.recipe.prune, _fp32_of(measuring_profile(build).opens)
+    if which == "student" and prune and (prune.speedup or prune.targets) and prune.format != fp32:
+        return [fp32, prune.format]
+    return [fp32]
+
+
+def _fp32_of(opens: Collection[str]) -> FormatName:
+    """Returns the fp32 format that a device opens: ONNX, but where it has LiteRT alone."""
+    onnx = set(FORMATS["onnx-fp32"].runtimes).intersection(opens)
+    return "tflite-fp32" if "litert" in opens and not onnx else "onnx-fp32"
 
 
 def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Stage:
