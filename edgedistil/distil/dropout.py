@@ -19,7 +19,8 @@ def set_dropout(model: nn.Module, share: float) -> list[tuple[nn.Module, str, fl
     for module in model.modules():
         name = "p" if isinstance(module, nn.Dropout) else "dropout"
         value = getattr(module, name, None)
-        if isinstance(value, float):
+        # A configuration may say 0 as an integer.
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             before.append((module, name, value))
             setattr(module, name, share)
     return before

@@ -100,8 +100,10 @@ def train(
     run.processes.wait()
     # Accelerate has wrapped the forward in autocast; what leaves here is a plain fp32 model.
     run.processes.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
+    # By this mark it would take a model that comes again for one that it has wrapped and placed already.
+    vars(model).pop("_is_accelerate_prepared", None)
     if run.keeps_best:
-        model.load_state_dict(checkpoints.load_best())
+        model.load_state_dict(checkpoints.load_best(run.state.best_step))
     model.to("cpu").eval()
     return _result(run, resumed_from)
 
@@ -118,7 +120,7 @@ def _loop(run: Run, checkpoints: CheckpointFolder, bar: Bar, checkpoint_seconds:
         if run.evaluation_due():
             if run.evaluate() and run.processes.is_main:
                 model = run.processes.accelerator.unwrap_model(run.model)
-                checkpoints.save_best(model.state_dict())
+                checkpoints.save_best(model.state_dict(), run.state.best_step)
             mark = time.monotonic()
         if mark - saved >= checkpoint_seconds:
             return_freed_memory()

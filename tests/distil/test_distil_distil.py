@@ -82,6 +82,22 @@ def test_tinyberts_two_stages_are_one_recipe_with_a_narrower_student(tmp_path: P
     assert all(torch.equal(value, weights[name]) for name, value in again.state_dict().items())
 
 
+def test_every_stage_computes_in_bf16_where_that_is_chosen(tmp_path: Path):
+    teacher, student = random_model("class"), random_model("class", layers=1, seed=1)
+    seen: list[bool] = []
+
+    def note(module, inputs) -> None:
+        if module.training:
+            seen.append(torch.is_autocast_enabled("cpu"))
+
+    student.encoder.register_forward_pre_hook(note)
+    stages = [{"losses": {name: 1}, "epochs": 1} for name in ("hidden_states", "soft_targets")]
+    settings = Distil(stages=stages, batch_size=16, evaluations_per_epoch=1)
+    outputs = LiveTeacher(teacher, bf16=True)
+    distil(student, data("class", teacher, 16), settings, outputs, tmp_path, seed=0, precision="bf16")
+    assert seen == [True, True]
+
+
 def test_embeddings_are_left_alone_on_request(tmp_path: Path):
     teacher = random_model("class", layers=2)
     student = make_student(teacher, 1)

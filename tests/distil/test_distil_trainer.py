@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edgedistil.distil import run as run_module
 from edgedistil.distil.checkpoint import CheckpointFolder, RunState, Saved
+from edgedistil.distil.dropout import dropping
 from edgedistil.distil.evaluate import accuracy, predict_logits
 from edgedistil.distil.following import Following
 from edgedistil.distil.judge import Judgement
@@ -123,6 +124,20 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(world, tmp_path: 
     assert result.history == expected.history, "losses are averaged over the steps before the kill too"
 
 
+def test_what_is_kept_is_what_the_state_tells_of(tmp_path: Path):
+    folder, nothing = CheckpointFolder(tmp_path), {"state": {}, "param_groups": []}
+    kept, later = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
+    folder.save_best(kept, 5)
+    folder.save(Saved(RunState(5, 0.5, 5), kept, nothing))
+    folder.save_best(later, 10)
+    assert same(folder.load_best(folder.load().state.best_step), kept), "a kill here leaves both"
+    folder.save(Saved(RunState(12, 0.6, 10), later, nothing))
+    assert same(folder.load_best(folder.load().state.best_step), later)
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["best-10.safetensors"]
+    (tmp_path / "best-10.safetensors").unlink()
+    assert folder.load() is None, "without it a run could not end as it says"
+
+
 def test_a_finished_run_is_not_run_again(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     first, expected = run(world, tmp_path, checkpoint_seconds=0)
     monkeypatch.setattr(run_module.Run, "step", lambda self: pytest.fail("a step was taken"))
@@ -205,6 +220,13 @@ def test_a_run_may_drop_nothing_and_gives_the_model_its_own_dropout_back(world, 
     assert max(dropouts(expected)) == 0
 
 
+def test_a_dropout_of_the_integer_nothing_is_set_as_any_other():
+    model = nn.Sequential(nn.Dropout(0), nn.Dropout(0.2))
+    with dropping(model, 0.1):
+        assert [part.p for part in model] == [0.1, 0.1]
+    assert [part.p for part in model] == [0, 0.2]
+
+
 @pytest.mark.parametrize(("keep", "kept"), [("score", 1), ("loss", 2), ("last", 3)])
 def test_the_checkpoint_that_is_asked_for_is_kept(world, tmp_path: Path, keep: str, kept: int):
     judge = Scores(0.5, 0.9, 0.7, 0.6, losses=(0.3, 0.2, 0.1, 0.4))
@@ -283,14 +305,14 @@ def test_a_checkpoint_is_read_back_as_it_was_written(tmp_path: Path):
     assert folder.load() is None
     state = RunState(3, 0.5, 3, [{"step": 3, "dev_score": 0.5}], 1.5, {"hard_labels": 2.0}, {"hard_labels": 4})
     weights = {"a": torch.randn(2, 3)}
+    folder.save_best(weights, 3)
     folder.save(Saved(state, weights, {"state": {}, "param_groups": [{"lr": 0.1}]}))
-    folder.save_best(weights)
     read = CheckpointFolder(tmp_path / "run").load()
     assert read is not None
     assert read.state == state
     assert same(read.weights, weights)
     assert read.optimiser["param_groups"] == [{"lr": 0.1}]
-    assert same(folder.load_best(), weights)
+    assert same(folder.load_best(3), weights)
     assert not list((tmp_path / "run").glob("*.tmp"))
 
 
@@ -303,6 +325,13 @@ def test_bf16_is_for_a_processor_that_has_it(
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose_precision() == precision
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "no")])
+def test_bf16_is_for_a_gpu_that_does_not_emulate_it(monkeypatch: pytest.MonkeyPatch, native: bool, precision: str):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     assert choose_precision() == precision
 
 

@@ -17,9 +17,11 @@ from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.stage import Effort, Stage
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.distil import training_key
 from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.progress import SilentProgress
 from edgedistil.recipe.load import Workspace, load_recipe
+from edgedistil.recipe.schema import Distil, DistilStage
 
 AFTER = ("quantise", "export", "bench")
 
@@ -64,6 +66,12 @@ def test_stages_come_after_those_they_need(recipe: Path):
 )
 def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, override: str, redone: set[str]):
     assert changed(recipe, override) == redone
+
+
+def test_a_training_of_several_stages_alone_counts_as_another_than_before():
+    stage = DistilStage(losses={"soft_targets": 1}, epochs=1)
+    versions = [training_key(Distil(stages=stages)).get("stages_version") for stages in (None, [stage], [stage] * 2)]
+    assert versions == [None, None, 2]
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,29 @@ from edgedistil.pipeline.stages.general import general_stage
 from edgedistil.pipeline.stages.targets import targets_stage
 from edgedistil.pipeline.stages.teacher import teacher_stage
 from edgedistil.pipeline.stages.text import unlabelled_inputs
+from edgedistil.recipe.schema import Distil
 
 VERSION = 1
 
 # The text itself is an input; where the teacher's outputs come from changes no result beyond rounding.
-NOT_TRAINED_ON = frozenset(
+_NOT_TRAINED_ON = frozenset(
     {"unlabelled", "unlabelled_column", "unlabelled_pair", "unlabelled_limit", "teacher_outputs"}
 )
+
+# Those after the first now compute in bf16, where the first did.
+_STAGES_VERSION = 2
 
 # STS-B, two epochs: Pearson 0.14 so, 0.86 from the teacher's own layers; with relations 0.86 so.
 _OTHER_HEADS = (
     "attention_maps compares head with head, and the student starts as another model, whose heads may stand for other "
     "things than the teacher's; relations needs no such heads"
 )
+
+
+def training_key(settings: Distil) -> dict[str, Any]:
+    """Returns what the key of a training that follows the teacher says of its section."""
+    several = settings.stages is not None and len(settings.stages) > 1
+    return {**settings.key(_NOT_TRAINED_ON), **({"stages_version": _STAGES_VERSION} if several else {})}
 
 
 def distil_stage(build: Build) -> Stage:
@@ -51,7 +61,7 @@ def distil_stage(build: Build) -> Stage:
         version=VERSION,
         parameters={
             "student": recipe.student.key({"start"}),
-            "distil": recipe.distil.key(NOT_TRAINED_ON),
+            "distil": training_key(recipe.distil),
             "seed": recipe.seed,
         },
         inputs={

@@ -13,7 +13,7 @@ from edgedistil.pipeline.budget import needs_table
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
-from edgedistil.pipeline.stages.distil import NOT_TRAINED_ON, distil_stage
+from edgedistil.pipeline.stages.distil import distil_stage, training_key
 from edgedistil.pipeline.stages.lasso import lasso_stage
 from edgedistil.pipeline.stages.latency_table import FILE, latency_table_stage
 from edgedistil.pipeline.stages.targets import targets_stage
@@ -110,7 +110,7 @@ def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
     return Stage(
         name=_name("recover", prune, member),
         version=VERSION,
-        parameters={"recover": settings.key(NOT_TRAINED_ON), "seed": recipe.seed},
+        parameters={"recover": training_key(settings), "seed": recipe.seed},
         inputs={
             "data": data_stage(build),
             "teacher": teacher_stage(build),
