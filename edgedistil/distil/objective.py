@@ -78,6 +78,13 @@ class Objective:
         total = torch.stack(weighted).sum() if weighted else torch.zeros((), device=batch.input_ids.device)
         return total, {name: term.detach() for name, term in terms.items()}
 
+    def begin(self, step: int) -> None:
+        """Told before each step of a run, by every process, one whose share of the step has no row included.
+
+        Args:
+            step: Steps that are done.
+        """
+
     def _run(self, model: nn.Module, batch: Batch, named: list[str]) -> LossInputs:
         states, projections = self.following.states(named), self.following.projections(named)
         answers = bool(_ANSWERS & set(named))

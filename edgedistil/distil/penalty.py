@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-import torch
 from torch import Tensor, nn
 
 from edgedistil.distil.adapters import Adapters
@@ -29,19 +28,6 @@ class Penalty(Protocol):
         """Sets the weights from the model as it is now."""
 
 
-class _State(nn.Module):
-    """What a run that goes on has to know: the penalty's weights and how many steps it has seen."""
-
-    steps: Tensor
-    share: Tensor
-
-    def __init__(self, weights: nn.Module) -> None:
-        super().__init__()
-        self.weights = weights
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("share", torch.full((), -1.0, dtype=torch.float64))
-
-
 @dataclass(frozen=True)
 class PenalisedObjective(Objective):
     """The losses and a penalty, which is weighted anew every so many steps.
@@ -57,8 +43,8 @@ class PenalisedObjective(Objective):
     def __post_init__(self) -> None:
         super().__post_init__()
         assert self.penalty is not None  # noqa: S101 - a field after ones with defaults needs one too
-        # A run moves, saves and restores its adapters with the model, and so what is put in their place.
-        object.__setattr__(self, "adapters", cast("Adapters", _State(self.penalty.state)))
+        # A run moves, saves and restores its adapters with the model, and so what is put in their place: the weights.
+        object.__setattr__(self, "adapters", cast("Adapters", self.penalty.state))
 
     @property
     def predicts(self) -> bool:
@@ -71,17 +57,11 @@ class PenalisedObjective(Objective):
         """Runs the student as `Objective` does; a step's parts each add their rows' share of the penalty."""
         assert self.penalty is not None  # noqa: S101 - as above
         units = units or batch.units()
-        self._tick(share)
         loss, terms = super().__call__(model, batch, units, share)
         return loss + self.penalty.penalty() * (len(batch) / units["rows"]), terms
 
-    def _tick(self, share: float) -> None:
-        """Counts steps, told by the share of them that is done, and weights anew when it is time."""
+    def begin(self, step: int) -> None:
+        """Weights anew when it is time."""
         assert self.penalty is not None  # noqa: S101 - as above
-        state = cast("_State", self.adapters)
-        if share == float(state.share):
-            return
-        if int(state.steps) and int(state.steps) % self.every == 0:
+        if step and step % self.every == 0:
             self.penalty.reweight()
-        state.share.fill_(share)
-        state.steps.add_(1)

@@ -132,6 +132,7 @@ class Run:
         share = self.state.step / self.total_steps
         values = torch.zeros(2 * len(names) + 1, device=self.processes.device)
         own = batch.part(self.processes.number, self.processes.count)
+        self.objective.begin(self.state.step)
         for number in range(self.settings.accumulate):
             part = own.part(number, self.settings.accumulate)
             if not len(part):

@@ -62,6 +62,19 @@ def test_weights_are_renewed_every_so_many_steps(model: EdgeBertForSequenceClass
     assert renewed == [False, False, True, False, False]
 
 
+def test_a_process_without_a_row_renews_them_when_the_others_do(
+    model: EdgeBertForSequenceClassification, rows: EvaluationSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective, renewed = under_lasso(model, 0.1, every=3), []
+    run = Run(model, TrainingSet(rows, rows), objective, FineTune(batch_size=1), seed=1, precision=choose_precision())
+    run.processes.number, run.processes.count = 1, 2
+    monkeypatch.setattr(run.processes, "add_up", lambda parameters, values: values)
+    monkeypatch.setattr(objective.penalty, "reweight", lambda: renewed.append(run.state.step))
+    for _ in range(7):
+        run.step()
+    assert renewed == [3, 6]
+
+
 def test_a_run_that_goes_on_knows_its_weights(model: EdgeBertForSequenceClassification, rows: EvaluationSet) -> None:
     settings = FineTune(epochs=2, batch_size=16, learning_rate=1e-2)
 
