@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from edgedistil.distil.student import make_student
 from edgedistil.models import EdgeBertHeadModel
 from edgedistil.models.convert import from_checkpoint
@@ -20,19 +22,22 @@ def first_student(build: Build, teacher: EdgeBertHeadModel) -> EdgeBertHeadModel
     Raises:
         UsageError: When neither can give such a student.
     """
-    shape = student_shape(build)
+    config, shape = teacher.config, student_shape(build)
+    joined = build.recipe.joined_layers if config.head == "token" else 1
     if build.start is None:
-        return make_student(teacher, **shape)
-    config = teacher.config
-    source = from_checkpoint(
-        build.start.folder,
-        list(config.id2label.values()) if config.head != "masked-lm" else None,
-        config.head,
-        config.problem,
-    )
-    student = make_student(source, **shape)
+        return make_student(teacher, joined_layers=joined, **shape)
+    with torch.random.fork_rng(devices=[]):
+        # A head that the checkpoint has not got is drawn.
+        torch.manual_seed(build.recipe.seed)
+        source = from_checkpoint(
+            build.start.folder,
+            list(config.id2label.values()) if config.head != "masked-lm" else None,
+            config.head,
+            config.problem,
+        )
+    student = make_student(source, joined_layers=joined, **shape)
     if student.config.hidden_size == config.hidden_size:
-        _take_head(student, make_student(teacher, layers=1))
+        _take_head(student, make_student(teacher, layers=joined, joined_layers=joined))
     return student
 
 
@@ -52,7 +57,6 @@ def student_shape(build: Build) -> dict[str, Any]:
         "layers": student.layers,
         "choose": student.take,
         "init": "teacher" if same and student.init == "projected" else student.init,
-        "joined_layers": build.recipe.joined_layers,
         "seed": build.recipe.seed,
         **sizes,
     }

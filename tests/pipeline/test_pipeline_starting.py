@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import write_teacher, write_workspace
+from tiny_tasks import write_task_workspace
 
 from edgedistil.distil.teacher import open_teacher
 from edgedistil.errors import UsageError
@@ -25,12 +26,12 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_workspace(tmp_path_factory.mktemp("starting"))
 
 
+def build_of(recipe: Path, *overrides: str) -> Build:
+    return Build(load_recipe(recipe, overrides), Workspace.of_recipe(recipe), StageCache(recipe.parent / "cache"))
+
+
 def student_of(recipe: Path, start: Path, *overrides: str):
-    build = Build(
-        load_recipe(recipe, [f"student.start.model={start}", *overrides]),
-        Workspace.of_recipe(recipe),
-        StageCache(start / "cache"),
-    )
+    build = build_of(recipe, f"student.start.model={start}", *overrides)
     teacher = open_teacher(build.teacher.folder, ["negative", "positive"], fine_tuned=False, seed=1)
     return teacher, first_student(build, teacher)
 
@@ -48,6 +49,33 @@ def test_a_start_of_another_width_gives_its_own(recipe: Path, tmp_path: Path):
     start = write_teacher(tmp_path / "start", layers=2, hidden=32)
     _, student = student_of(recipe, start)
     assert student.config.hidden_size == 32
+
+
+def test_a_head_that_the_start_has_not_got_is_drawn_by_the_recipes_seed(recipe: Path, tmp_path: Path):
+    start = write_teacher(tmp_path / "start", layers=1, hidden=32)
+
+    def head(state: int, *overrides: str) -> torch.Tensor:
+        build = build_of(recipe, f"student.start.model={start}", *overrides)
+        teacher = open_teacher(build.teacher.folder, ["negative", "positive"], fine_tuned=False, seed=1)
+        torch.manual_seed(state)
+        return first_student(build, teacher).classifier.weight
+
+    assert torch.equal(head(1), head(2))
+    assert not torch.equal(head(1), head(1, "seed=7"))
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_head_that_joins_layers_is_the_tasks_alone(tmp_path: Path, started: bool):
+    recipe, start = write_task_workspace(tmp_path / "work", "token-classification"), write_teacher(tmp_path / "start")
+    named = [f"student.start.model={start}"] if started else []
+    build = build_of(recipe, "joined_layers=2", "student.layers=2", *named)
+    options = {"fine_tuned": False, "seed": 1}
+    teacher = open_teacher(build.teacher.folder, ["O", "B-blame"], head="token", joined_layers=2, **options)
+    student = first_student(build, teacher)
+    assert student.config.joined_layers == 2
+    assert torch.equal(student.classifier.weight, teacher.classifier.weight)
+    words = open_teacher(build.teacher.folder, None, head="masked-lm", **options)
+    assert first_student(build, words).config.joined_layers == 1
 
 
 def test_a_start_for_shorter_texts_is_refused(recipe: Path, tmp_path: Path):
