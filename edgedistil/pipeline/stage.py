@@ -61,6 +61,8 @@ class Stage:
         effort: For the estimate.
         together: Whether, of several processes, all take part: the work trains.
         passing: Whether only the stages after it read its files: where those are done, it is not made again.
+        read_as: What the key of a stage that reads it is made of in place of its own: the key of one that holds no more
+            than is read.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Stage:
     effort: Effort = Effort()
     together: bool = False
     passing: bool = False
+    read_as: str | None = None
 
     @property
     def key(self) -> str:
@@ -81,7 +84,7 @@ class Stage:
                 "name": self.name,
                 "version": self.version,
                 "parameters": dict(self.parameters),
-                "inputs": {name: stage.key for name, stage in self.inputs.items()},
+                "inputs": {name: stage.read_as or stage.key for name, stage in self.inputs.items()},
                 "fingerprints": dict(self.fingerprints),
             }
         )

@@ -59,6 +59,10 @@ def test_stages_come_after_those_they_need(recipe: Path):
         ("prune.parameters=0.5", {"prune", "recover", *AFTER}),
         ("distil.epochs=3", {"distil", "prune", "recover", "reference-student", *AFTER}),
         ("distil.dropout=0", {"distil", "prune", "recover", "reference-student", *AFTER}),
+        ("prune.recover.layer_map=[[1,1]]", {"targets", "recover", *AFTER}),
+        ("prune.recover.losses={relations: 1}", {"targets", "recover", *AFTER}),
+        ("distil.teacher_outputs=loop", {"targets"}),
+        ("distil.teacher_outputs=cache", {"targets"}),
         ("quantise={smooth: auto}", set()),
         ("distil.dropout=null", set()),
         ("gate.margin=0.02", set()),
@@ -66,6 +70,13 @@ def test_stages_come_after_those_they_need(recipe: Path):
 )
 def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, override: str, redone: set[str]):
     assert changed(recipe, override) == redone
+
+
+def test_a_student_is_the_same_whether_it_is_pruned_later_or_not(recipe: Path):
+    followed = "distil.losses={hidden_states: 0}"
+    pruned, whole = keys(recipe, followed), keys(recipe, followed, "prune=null")
+    assert pruned["targets"] != whole["targets"], "recovery looks at hidden states"
+    assert pruned["distil"] == whole["distil"]
 
 
 def test_a_training_of_several_stages_alone_counts_as_another_than_before():

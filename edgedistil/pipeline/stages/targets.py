@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
@@ -18,13 +19,20 @@ VERSION = 1
 def targets_stage(build: Build, settings: Distil) -> Stage:
     """Returns the stage that writes logits and the mapped layers' hidden states for a training.
 
-    Trainings over the same rows share it. A recovery with text of its own has a stage of its own.
+    Trainings over the same rows share it. A recovery with text of its own has a stage of its own. A training's key is
+    made of what that training looks at, and those before it: not of what is kept for a later one, nor of where.
 
     Args:
         build: The recipe.
         settings: The training's section.
     """
     sharing = _sharing(build, settings)
+    shared = _stage(build, settings, sharing)
+    looked_at = _states(build, sharing[: sharing.index(settings) + 1])
+    return replace(shared, read_as=replace(shared, parameters={"states": list(looked_at)}).key)
+
+
+def _stage(build: Build, settings: Distil, sharing: Sequence[Distil]) -> Stage:
     states, recipe = _states(build, sharing), build.recipe
     where = sharing[0].teacher_outputs
 
@@ -39,11 +47,11 @@ def targets_stage(build: Build, settings: Distil) -> Stage:
         return {"states": list(states), "rows": len(rows)}
 
     tokens = build.tokens() + build.unlabelled_tokens(settings)
-    in_loop = {"teacher_outputs": "loop"} if where == "loop" else {}
+    asked = {} if where == "auto" else {"teacher_outputs": where}
     return Stage(
         name="targets" if sharing[0] is recipe.distil else "targets-recover",
         version=VERSION,
-        parameters={"states": list(states), **in_loop},
+        parameters={"states": list(states), **asked},
         inputs={"data": data_stage(build), "teacher": teacher_stage(build), **unlabelled_inputs(build, settings)},
         work=work,
         passing=True,
