@@ -149,6 +149,24 @@ def test_quantising_redoes_nothing_before_it(recipe: Path, asked: str, redone: s
     assert keys(recipe, *STATIC, "quantise={max_drop: null}") == before
 
 
+@pytest.mark.parametrize(
+    ("formats", "asked", "reduced"),
+    [
+        ("onnx-int8-static,tflite-int8-static", "{qat: {}}", True),
+        ("tflite-int8-static,onnx-int8", "{qat: {}}", False),
+        ("tflite-int8-static", "{smooth: true}", True),
+    ],
+)
+def test_weights_are_trained_with_seven_bits_for_onnx_alone(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, formats: str, asked: str, reduced: bool
+):
+    monkeypatch.setattr("edgedistil.export.quantise_onnx.needs_reduced_range", lambda: True)
+    named = [f"export.formats=[{formats}]", f"quantise={asked}"]
+    plan = plan_recipe(load_recipe(recipe, named), Workspace.of_recipe(recipe), until="export")
+    (stage,) = (stage for stage in plan.stages if stage.name == "quantise")
+    assert stage.parameters["reduced_range"] is reduced, "without training the key is as it was"
+
+
 def test_smoothing_has_a_stage_where_there_is_an_int8_file_to_smooth(recipe: Path):
     assert "quantise" in keys(recipe)
     assert "quantise" not in keys(recipe, "quantise={smooth: false}")

@@ -37,6 +37,8 @@ def quantise_stage(build: Build) -> Stage | None:
     # TFLite's static files round what linear layers give as well; training with that is for them alone.
     outputs = any(name.startswith("tflite") and name.endswith("-static") for name in recipe.export.formats)
     _, reduced = device_integers(build)
+    # 7 bits are for ONNX's kernels; where nothing is trained they are in the key alone.
+    reduced = reduced and (asked.qat is None or "onnx-int8-static" in recipe.export.formats)
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.pipeline.readying import make_ready
