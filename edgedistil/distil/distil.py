@@ -20,6 +20,9 @@ from edgedistil.recipe.schema import Distil, FineTune, Ramp
 
 _NEXT_SEED = 104_729  # a stage's rows come in another order than those of the stage before
 
+CALLED = {"distil": "distilling", "prune.recover": "recovering", "quantise.qat": "training for 8 bits"}
+"""What is said beside the bar of each of a recipe's sections."""
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -35,7 +38,7 @@ def distil(
     folder: Path,
     *,
     seed: int,
-    description: str = "distilling",
+    section: str = "distil",
     progress: Progress | None = None,
     checkpoint_seconds: float = 30.0,
     precision: Precision | None = None,
@@ -52,7 +55,7 @@ def distil(
         teacher: Answers for the training rows.
         folder: Checkpoints; a run that finds its own here goes on from it.
         seed: Of order, dropout and the adapters' first weights.
-        description: Words beside the bar.
+        section: The section's name in the recipe, a key of `CALLED`.
         progress: Where the bar is shown.
         checkpoint_seconds: Time between checkpoints.
         precision: "bf16" or "no"; by default what the machine does natively.
@@ -61,10 +64,10 @@ def distil(
         UsageError: When the losses do not fit the student or the teacher.
         EdgeDistilError: When the loss is no longer a number.
     """
-    following = Following.of(settings, len(teacher.config.heads), student.config.heads)
+    following = Following.of(settings, len(teacher.config.heads), student.config.heads, section)
     adapters = make_adapters(student, teacher, seed)
     parts = _parts(settings)
-    results = []
+    description, results = CALLED[section], []
     # Frozen for this run alone: what is saved, pruned or trained again is an ordinary model.
     student.encoder.embeddings.requires_grad_(not settings.freeze_embeddings)
     for number, part in enumerate(parts):

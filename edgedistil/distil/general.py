@@ -122,10 +122,11 @@ def distil_general(
     live = LiveTeacher(teacher, bf16=precision == "bf16")
     layers, heads = len(teacher.config.heads), student.config.heads
     following = Following(
-        pairs=pair_layers(settings.layer_map, layers, len(heads)),
+        pairs=pair_layers(settings.layer_map, layers, len(heads), "general"),
         last=(len(heads), layers),
         relation=(last_with_heads(heads), layers),
         temperature=settings.temperature,
+        section="general",
     )
     predicts_words = teacher.config.head == "masked-lm" and not teacher.config.drawn_head
     weights = general_weights(settings, predicts_words=predicts_words, progress=progress)

@@ -109,7 +109,7 @@ def follow(
     settings: Distil,
     build: Build,
     context: StageContext,
-    description: str,
+    section: str,
 ) -> dict[str, Any]:
     """Trains a student in place to follow the teacher's outputs; returns the run's record."""
     teacher = load_model(context.inputs["teacher"] / "model")
@@ -120,7 +120,7 @@ def follow(
         open_outputs(context.inputs["targets"], splits.rows, teacher),
         context.scratch / "train",
         seed=build.recipe.seed,
-        description=description,
+        section=section,
         progress=context.progress,
         checkpoint_seconds=checkpoint_seconds(),
     )

@@ -84,7 +84,7 @@ def quantise_aware(
         LiveTeacher(model, bf16=precision == "bf16"),
         folder,
         seed=seed,
-        description="training for 8 bits",
+        section="quantise.qat",
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
         precision=precision,

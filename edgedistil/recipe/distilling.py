@@ -81,8 +81,8 @@ class Distil(FineTune):
     freeze_embeddings: bool = False
     """Leave the embeddings as the teacher's: a faster step, and less to overfit on little data."""
     layer_map: LayerMap = "alternate"
-    """Which student layer follows which of the teacher's: `alternate` (each the one it was made from), PKD's `skip` or
-    `last` (all but the student's last), or pairs [student, teacher] from 1, 0 being the embeddings."""
+    """Which student layer follows which of the teacher's: `alternate` (evenly spread, the last by the last), PKD's
+    `skip` or `last` (all but the student's last), or pairs [student, teacher] from 1, 0 being the embeddings."""
     attention_by: Literal["scores", "kl"] = "scores"
     """`attention_maps` compares scores before softmax by squared error, or probabilities by divergence (`kl`)."""
     relation_heads: int | None = Field(default=None, ge=1, le=1024)

@@ -76,6 +76,23 @@ def test_a_relation_layer_must_exist():
     )
 
 
+def test_a_message_names_the_section_that_it_is_about():
+    with pytest.raises(UsageError, match=r"^prune\.recover\.layer_map pairs nothing"):
+        teacher_states(Distil(layer_map=[]), 12, 6, "prune.recover")
+    with pytest.raises(UsageError, match=r"^prune\.recover\.relation_layer is 13"):
+        teacher_states(Distil(relation_layer=13), 12, 6, "prune.recover")
+
+
+def test_attention_needs_a_pair_of_layers_to_compare():
+    with pytest.raises(UsageError) as caught:
+        Following.of(Distil(losses={"attention_maps": 1}, layer_map=[(0, 0)]), 12, [12] * 6)
+    assert caught.value.line() == (
+        "attention_maps compares layers, and distil.layer_map pairs none but the embeddings; "
+        "pair two layers, such as [1, 2], or set its weight to 0"
+    )
+    assert Following.of(Distil(layer_map=[(0, 0)]), 12, [12] * 6).pairs == ((0, 0),)
+
+
 def test_a_plan_is_made_without_torch():
     code = "import sys; sys.modules['torch'] = None; import edgedistil.distil.following"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -138,12 +138,13 @@ def test_a_layer_that_has_no_heads_on_either_side_counts_for_nothing():
         loss("attention_maps", projected(projection(0), projection(0), (2, 4)))
 
 
-def test_attention_maps_of_unequal_heads_point_to_relations():
+@pytest.mark.parametrize("section", ["distil", "prune.recover"])
+def test_attention_maps_of_unequal_heads_point_to_relations(section: str):
     with pytest.raises(UsageError) as caught:
-        loss("attention_maps", projected(projection(4), projection(12), (2, 4)))
+        loss("attention_maps", projected(projection(4), projection(12), (2, 4), section=section))
     assert caught.value.line() == (
         "attention_maps needs equal heads: student layer 1 has 2, teacher layer 2 has 3; "
-        "use distil.losses.relations in its place, which needs none"
+        f"use {section}.losses.relations in its place, which needs none"
     )
 
 

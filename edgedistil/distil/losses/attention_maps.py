@@ -38,7 +38,7 @@ def attention_maps(inputs: LossInputs) -> Tensor:
             raise UsageError(
                 f"attention_maps needs equal heads: student layer {pair[0]} has {student.shape[1]}, "
                 f"teacher layer {pair[1]} has {teacher.shape[1]}",
-                cure="use distil.losses.relations in its place, which needs none",
+                cure=f"use {inputs.following.section}.losses.relations in its place, which needs none",
             )
         if student.shape[1]:
             losses.append(_distance(student, teacher, real, inputs.following.attention_by))

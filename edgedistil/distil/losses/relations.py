@@ -45,8 +45,8 @@ def _relation_heads(inputs: LossInputs, student_width: int, teacher_width: int) 
     if both % wanted:
         fitting = [str(count) for count in range(1, both + 1) if both % count == 0]
         raise UsageError(
-            f"distil.relation_heads is {wanted}, which does not divide projections {student_width} and "
-            f"{teacher_width} wide",
+            f"{inputs.following.section}.relation_heads is {wanted}, which does not divide projections "
+            f"{student_width} and {teacher_width} wide",
             cure=f"choose one of: {', '.join(fitting)}",
         )
     return wanted

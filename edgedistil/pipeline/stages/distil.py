@@ -51,7 +51,7 @@ def distil_stage(build: Build) -> Stage:
         student = first_student(build, load_model(context.inputs["teacher"] / "model"))
         if "general" in context.inputs:
             student.encoder.load_state_dict(load_model(context.inputs["general"] / "model").encoder.state_dict())
-        summary = follow(student, splits, recipe.distil, build, context, "distilling")
+        summary = follow(student, splits, recipe.distil, build, context, "distil")
         summary |= scores(student, splits, context.progress)
         save_model(student, context.folder / "model")
         return summary

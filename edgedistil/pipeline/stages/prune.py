@@ -101,7 +101,7 @@ def recover_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
 
         splits = load_splits(context.inputs["data"], recipe.task, context.inputs.get("unlabelled"))
         student = load_model(context.inputs["prune"] / "model")
-        summary = follow(student, splits, settings, build, context, "recovering")
+        summary = follow(student, splits, settings, build, context, "prune.recover")
         summary |= scores(student, splits, context.progress)
         save_model(student, context.folder / "model")
         return summary

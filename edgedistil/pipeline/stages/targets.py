@@ -75,6 +75,8 @@ def _states(build: Build, sharing: Sequence[Distil]) -> tuple[int, ...]:
     """Returns the teacher's states that a loss of the trainings looks at."""
     from edgedistil.distil.following import teacher_states
 
-    layers = build.recipe.student.layers
-    found = (teacher_states(settings, build.teacher_layers, layers) for settings in sharing)
-    return tuple(sorted({state for states in found for state in states}))
+    def looked_at(settings: Distil) -> tuple[int, ...]:
+        section = "distil" if settings is build.recipe.distil else "prune.recover"
+        return teacher_states(settings, build.teacher_layers, build.recipe.student.layers, section)
+
+    return tuple(sorted({state for settings in sharing for state in looked_at(settings)}))
