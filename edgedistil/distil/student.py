@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from edgedistil.distil.sizes import check_sizes
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.layers import initial_layers
 from edgedistil.models.convert import distilbert_style
@@ -70,19 +71,7 @@ def make_student(
 def _check(init: str, sizes: dict[str, int], teacher_width: int, *, same: bool) -> None:
     if init not in INITS:
         raise UsageError(f"a student cannot start '{init}'", where="student.init", cure=did_you_mean(init, INITS))
-    hidden_size, heads = sizes["hidden_size"], sizes["heads"]
-    if hidden_size % heads:
-        raise UsageError(
-            f"a width of {hidden_size} does not divide into {heads} heads",
-            where="student.heads",
-            cure="choose a number that divides it",
-        )
-    if init != "fresh" and hidden_size > teacher_width:
-        raise UsageError(
-            f"a student {hidden_size} wide cannot start from a teacher {teacher_width} wide",
-            where="student.hidden_size",
-            cure=f"choose at most {teacher_width}, or set student.init: fresh",
-        )
+    check_sizes(init, sizes["hidden_size"], sizes["heads"], teacher_width)
     if init == "teacher" and not same:
         raise UsageError(
             "a student of other widths than the teacher's cannot copy its weights",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edgedistil.errors import UsageError
 from edgedistil.pipeline.budget import check_budget
 from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.fitting import check_recovery, check_student
 from edgedistil.pipeline.stage import Stage
 from edgedistil.pipeline.stages.bench import bench_stage
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
@@ -69,6 +70,7 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
             where=recipe.name,
             cure=f"choose 1 to {layers_of(build.start_config)}",
         )
+    check_student(build)
     _check_lengths(build, exports=until in (None, "export"))
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
@@ -87,6 +89,7 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     }
     goal = goals[until](build)
     if until in (None, "prune", "export"):
+        check_recovery(build)
         check_budget(build)
     # What decides whether a budget can be met is known before anything is trained for it.
     stages = sorted(in_order(goal), key=lambda stage: _FIRST.index(stage.name) if stage.name in _FIRST else len(_FIRST))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -221,6 +223,71 @@ def test_without_pruning_the_student_ships(recipe: Path):
 def test_student_deeper_than_the_teacher_is_refused_before_any_work(recipe: Path):
     with pytest.raises(UsageError, match=r"student\.layers is 3, the teacher has 2 layers"):
         keys(recipe, "student.layers=3")
+
+
+ATTENTION = "losses={attention_maps: 1}"
+RELATIONS = "losses={relations: 1}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (("student.heads=3",), "student.heads: a width of 64 does not divide into 3 heads; choose a number that"),
+        (("student.hidden_size=30",), "student.heads: a width of 30 does not divide into 4 heads; choose a number"),
+        (
+            ("student.hidden_size=128",),
+            "student.hidden_size: a student 128 wide cannot start from a teacher 64 wide; choose at most 64, or set",
+        ),
+        (
+            ("student.heads=2", f"distil.{ATTENTION}"),
+            "tiny: attention_maps needs equal heads: the student has 2, the teacher 4; use distil.losses.relations in",
+        ),
+        (
+            (f"prune.recover.{ATTENTION}",),
+            (
+                "prune.recover: attention_maps needs as many heads as the teacher has, and pruning removes some; "
+                "use prune.recover.losses.relations in its place, which needs none"
+            ),
+        ),
+        (
+            (f"distil.{RELATIONS}", "distil.relation_heads=8", "student.hidden_size=36"),
+            "distil.relation_heads is 8, which does not divide projections 36 and 64 wide; choose one of: 1, 2, 4",
+        ),
+        (
+            (f"prune.recover.{RELATIONS}", "prune.recover.relation_heads=3"),
+            "prune.recover.relation_heads is 3, which does not divide projections 64 wide; choose one of: 1, 2, 4, 8,",
+        ),
+        (
+            ("general.text=data/train.tsv", "general.layer_map=[[3,1]]"),
+            "general.layer_map pairs student layer 3 with teacher layer 1; the student has layers 1 to 1",
+        ),
+    ],
+)
+def test_a_student_that_cannot_be_or_follow_is_refused_before_any_work(recipe: Path, overrides, line: str):
+    with pytest.raises(UsageError) as caught:
+        keys(recipe, *overrides)
+    assert caught.value.line().startswith(line)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (f"prune.recover.{ATTENTION}", "prune.parameters=1"),
+        (f"prune.recover.{ATTENTION}", "prune.parameters=null", "prune.vocabulary={}"),
+        (f"distil.{ATTENTION}", "student.hidden_size=32"),
+        ("student.hidden_size=128", "student.init=fresh"),
+    ],
+)
+def test_a_student_that_may_follow_is_not_refused(recipe: Path, overrides):
+    assert keys(recipe, *overrides)
+
+
+def test_heads_of_a_teacher_that_was_pruned_are_not_guessed(recipe: Path, tmp_path: Path):
+    folder = tmp_path / "pruned"
+    shutil.copytree(recipe.parents[1] / "teacher", folder)
+    ours = {"model_type": "edgebert", "hidden_size": 64, "head_size": 16, "heads": [4, 2], "ffn": [128, 128]}
+    (folder / "config.json").write_text(json.dumps({**ours, "max_position_embeddings": 64}), encoding="utf-8")
+    assert keys(recipe, f"teacher.model={folder}", f"distil.{ATTENTION}", until="distil")
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edgedistil.distil.losses.base import LossInputs
 from edgedistil.distil.losses.soft_targets import divergence
+from edgedistil.distil.sizes import check_relation_heads
 from edgedistil.errors import UsageError
 
 _MASKED = -1e4
@@ -37,18 +38,12 @@ def relations(inputs: LossInputs) -> Tensor:
 
 
 def _relation_heads(inputs: LossInputs, student_width: int, teacher_width: int) -> int:
-    both = math.gcd(student_width, teacher_width)
     wanted = inputs.following.relation_heads
     if wanted is None:
+        both = math.gcd(student_width, teacher_width)
         most = teacher_width // (inputs.teacher.head_size if inputs.teacher else 1)
         return max(count for count in range(1, most + 1) if both % count == 0)
-    if both % wanted:
-        fitting = [str(count) for count in range(1, both + 1) if both % count == 0]
-        raise UsageError(
-            f"{inputs.following.section}.relation_heads is {wanted}, which does not divide projections "
-            f"{student_width} and {teacher_width} wide",
-            cure=f"choose one of: {', '.join(fitting)}",
-        )
+    check_relation_heads(inputs.following.section, wanted, student_width, teacher_width)
     return wanted
 
 
