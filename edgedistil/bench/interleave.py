@@ -115,7 +115,7 @@ class _Timer:
         """Takes one block."""
         settings = self._settings
         answer = self.worker.ask(
-            "measure", seconds=settings.block_seconds, minimum=settings.min_block_samples, settle=settings.settle
+            "measure", seconds=settings.turn_seconds, minimum=settings.min_block_samples, settle=settings.settle
         )
         self.timing.blocks.append([nanoseconds / 1e6 for nanoseconds in answer["samples_ns"]])
 

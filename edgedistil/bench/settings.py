@@ -12,7 +12,8 @@ class BenchSettings(BaseModel):
         relative_width: p50 is measured until half its 95 % interval is at most this share of it.
         max_seconds: Measured seconds a file after which that is given up, and `precise` is False.
         min_blocks: Blocks a file, at least; the interval knows nothing of the machine's drift with fewer than two.
-        block_seconds: Wall time of one block, before the next file's turn.
+        block_seconds: Wall time of one block, before the next file's turn; less where `max_seconds` holds no
+            `min_blocks` of them.
         min_block_samples: Inferences a block however long they take.
         settle: Untimed inferences at the start of a block, while the caches are still another file's.
         warmup_seconds: After this long a file that is still not stable is measured as it is, and flagged.
@@ -45,3 +46,8 @@ class BenchSettings(BaseModel):
     cool_below_c: float | None = Field(default=None, gt=0)
     cool_seconds: float = Field(default=300.0, gt=0)
     energy_seconds: float = Field(default=3.0, gt=0)
+
+    @property
+    def turn_seconds(self) -> float:
+        """Wall time of one block: who asks for little time waits for little."""
+        return min(self.block_seconds, self.max_seconds / self.min_blocks)

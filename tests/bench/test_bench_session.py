@@ -226,6 +226,13 @@ def test_max_seconds_ends_a_file_that_stays_imprecise(own, quick: BenchSettings)
     assert sum(record.samples_ms) < 1000
 
 
+def test_little_time_is_shared_by_the_blocks(own) -> None:
+    settings = BenchSettings(relative_width=1e9, max_seconds=0.2, warmup_seconds=0.1)
+    (record,) = run_bench([own(run="time.sleep(0.001)")], None, settings).complete()
+    assert len(record.blocks) == settings.min_blocks
+    assert sum(record.samples_ms) < 2 * 200
+
+
 def test_impossible_requests_are_refused(onnx_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to bench"):
         run_bench([], None)

@@ -165,7 +165,7 @@ def test_predict_reads_lines_from_a_pipe(tiny_run):
 
 def test_gate_passes_the_same_bundle_and_fails_a_worse_one(tiny_run, tmp_path):
     baseline = tmp_path / "baseline.json"
-    arguments = ["--seconds", "0.3", "--format", "onnx-int8", "--format", "tflite-int8"]
+    arguments = ["--seconds", "0.3", "--format", "onnx-int8"]
     done = typed(["baseline", "set", str(tiny_run.bundle), "-o", str(baseline), *arguments], tiny_run.root)
     assert done.returncode == 0, done.stderr
     again = typed(["baseline", "set", str(tiny_run.bundle), "-o", str(baseline)], tiny_run.root)
@@ -188,7 +188,7 @@ def test_gate_passes_the_same_bundle_and_fails_a_worse_one(tiny_run, tmp_path):
 def _worse_workspace(tiny_run, tmp_path: Path) -> Path:
     """Returns a bundle of the same recipe whose student has hardly been trained, from the same cached teacher."""
     overrides = ["distil.epochs=0.02", "distil.learning_rate=1e-6", "prune=null", "name=tiny"]
-    overrides += ["export.formats=[onnx-int8,tflite-int8]"]
+    overrides += ["export.formats=[onnx-int8]"]
     flags = [part for override in overrides for part in ("--set", override)]
     root = tmp_path / "worse"
     shutil.copytree(tiny_run.root, root, ignore=shutil.ignore_patterns("runs"))
