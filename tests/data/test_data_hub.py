@@ -60,9 +60,12 @@ def test_a_hub_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert caught.value.exit_code == 1
 
 
-def test_the_fingerprint_is_that_of_the_name_and_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    found = {
-        open_hub(monkeypatch, tmp_path, None, **keys)[0].fingerprint()
-        for keys in ({}, {"hub_revision": "v1"}, {"hub_revision": "v2"}, {"hub_config": "v1"})
-    }
-    assert len(found) == 4
+def test_the_fingerprint_is_that_of_the_name_the_revision_and_the_splits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def fingerprint(**keys: object) -> str:
+        return open_hub(monkeypatch, tmp_path, None, **keys)[0].fingerprint()
+
+    others = ({"hub_revision": "v1"}, {"hub_revision": "v2"}, {"hub_config": "v1"}, {"train": "a"}, {"dev": "a"})
+    assert len({fingerprint(**keys) for keys in ({}, {"test": "a"}, *others)}) == 7
+    assert fingerprint(train="train") == fingerprint()

@@ -27,8 +27,8 @@ class HubSource:
         self._cache = downloads / "hub"
 
     def fingerprint(self) -> str:
-        """Returns a hash of the data set's id, configuration and revision."""
-        return hash_value([self._data.hub_id, self._data.hub_config, self._data.hub_revision])
+        """Returns a hash of the data set's id, configuration and revision, and of the splits that are read."""
+        return hash_value([self._data.hub_id, self._data.hub_config, self._data.hub_revision, self._splits()])
 
     def estimate_rows(self) -> dict[str, int]:
         """Returns nothing: the Hub is not asked before the data is."""
@@ -41,8 +41,11 @@ class HubSource:
             EdgeDistilError: When the Hub cannot be reached or has no such data set.
             UsageError: When a column is missing.
         """
+        return {split: self._read_one(name) for split, name in self._splits().items()}
+
+    def _splits(self) -> dict[str, str]:
         named = {"train": self._data.train or "train", "dev": self._data.dev, "test": self._data.test}
-        return {split: self._read_one(name) for split, name in named.items() if name}
+        return {split: name for split, name in named.items() if name}
 
     def _read_one(self, split: str) -> Rows:
         import datasets
