@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.recipe.schema import Recipe
-from edgedistil.tasks import get_task
+from edgedistil.tasks import get_task, pair_column
 from edgedistil.tokeniser import read_tokeniser
 
 _HEADS = {
@@ -47,8 +47,9 @@ def head_of(recipe: Recipe, tokeniser_folder: Path) -> Head:
         recipe: The checked recipe.
         tokeniser_folder: Folder with the teacher's `tokenizer.json`.
     """
-    name, problem = _HEADS[get_task(recipe.task).kind]
-    two_texts = name == "span" or recipe.examples.text_pair is not None
+    task = get_task(recipe.task)
+    name, problem = _HEADS[task.kind]
+    two_texts = name == "span" or pair_column(task, recipe.examples) is not None
     joined = recipe.joined_layers if name == "token" and recipe.teacher.fine_tune else None
     return Head(name, problem, _separator(tokeniser_folder) if two_texts else None, joined)
 

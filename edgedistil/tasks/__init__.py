@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgedistil.errors import UsageError, did_you_mean
-from edgedistil.tasks.base import Task, all_scores, score
+from edgedistil.tasks.base import Task, all_scores, pair_column, score
 from edgedistil.tasks.pair_classification import PairClassification
 from edgedistil.tasks.question_answering import QuestionAnswering
 from edgedistil.tasks.regression import Regression
@@ -43,4 +43,4 @@ def get_task(name: str, labels: Sequence[str] = ()) -> Task:
     return TASKS[name]
 
 
-__all__ = ["TASKS", "Task", "all_scores", "get_task", "score"]
+__all__ = ["TASKS", "Task", "all_scores", "get_task", "pair_column", "score"]

@@ -144,6 +144,11 @@ class Task(Protocol):
         """Returns each metric, the headline first, [...] for summed statistics [..., k]."""
 
 
+def pair_column(task: Task, data: Data) -> Column | None:
+    """Returns the column of each row's second text, named by the recipe or by default; None where a row has one."""
+    return next((column for column in task.columns(data) if column.name == "pair"), None)
+
+
 def score(task: Task, predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:
     """Returns the headline metric."""
     return float(all_scores(task, predictions, references)[task.metric])

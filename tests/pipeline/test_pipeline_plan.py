@@ -212,6 +212,15 @@ def test_verbs_stop_where_they_say(recipe: Path):
     assert list(keys(recipe, until="export"))[-1] == "export"
 
 
+def test_pairs_once_learnt_without_token_types_are_learnt_anew_and_no_others(tmp_path: Path):
+    path = write_task_workspace(tmp_path, "pair-classification")
+    named, default = (
+        plan_recipe(load_recipe(path, more), Workspace.of_recipe(path), until="teacher").goal.parameters
+        for more in ((), ("data.text_pair=null",))
+    )
+    assert default == {**named, "token_types": True}
+
+
 def test_without_pruning_the_student_ships(recipe: Path):
     names = list(keys(recipe, "prune=null"))
     assert "prune" not in names

@@ -14,7 +14,7 @@ from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.checkpoint_source import CheckpointSource, open_source_of
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Distil, FineTune, Recipe
-from edgedistil.tasks import get_task
+from edgedistil.tasks import get_task, pair_column
 from edgedistil.tokeniser import read_tokeniser
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Build:
             UsageError: When one is asked for and the task's rows have one text.
         """
         task = get_task(self.recipe.task)
-        own = next((column for column in task.columns(self.recipe.examples) if column.name == "pair"), None)
+        own = pair_column(task, self.recipe.examples)
         if asked and own is None and task.kind != "span":
             raise UsageError(
                 f"'unlabelled_pair' names a second text, and a row of {task.name} has one here",

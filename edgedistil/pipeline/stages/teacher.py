@@ -8,6 +8,7 @@ from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage, task_key
 from edgedistil.recipe.schema import FineTune
+from edgedistil.tasks import get_task, pair_column
 
 VERSION = 1
 
@@ -38,6 +39,7 @@ def teacher_stage(build: Build) -> Stage:
         save_model(model, context.folder / "model")
         return summary
 
+    by_default = pair_column(get_task(recipe.task), recipe.examples) and not recipe.examples.text_pair
     joined = {"joined_layers": recipe.joined_layers} if recipe.joined_layers > 1 else {}
     return Stage(
         name="teacher",
@@ -47,6 +49,8 @@ def teacher_stage(build: Build) -> Stage:
             "seed": recipe.seed,
             **task_key(recipe),
             **joined,
+            # Such pairs were once learnt without token types.
+            **({"token_types": True} if by_default else {}),
         },
         inputs={"data": data_stage(build)},
         work=work,
