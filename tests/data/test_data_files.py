@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,6 +130,21 @@ def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path):
 def test_rows_are_estimated_before_they_are_read(tmp_path: Path):
     assert source_of(tmp_path, "a.tsv", "text\tlabel\na\tb\nc\td\n").estimate_rows() == {"train": 2}
     assert source_of(tmp_path, "absent.tsv", None).estimate_rows() == {}
+
+
+def test_signs_of_a_pattern_in_a_path_are_taken_as_they_are(tmp_path: Path):
+    folder = tmp_path / "run [1] *"
+    folder.mkdir()
+    (tmp_path / "run [1] 2").mkdir()
+    (tmp_path / "run [1] 2" / "a?.tsv").write_text("text\tlabel\nanother\tb\n")
+    assert read(folder, "a?.tsv", "text\tlabel\na\tb\n")["text"] == ["a"]
+
+
+def test_a_file_that_was_replaced_in_the_same_moment_is_read_anew(tmp_path: Path):
+    for text in ("one", "two"):
+        source = source_of(tmp_path, "a.tsv", f"text\tlabel\n{text}\tb\n")
+        os.utime(tmp_path / "a.tsv", (1, 1))
+        assert source.read()["train"].table["text"][:] == [text]
 
 
 def test_a_changed_file_is_read_anew(tmp_path: Path):

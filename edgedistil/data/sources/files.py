@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 import zlib
 from collections.abc import Sequence
@@ -173,8 +174,11 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
             "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL,
         }
     builder = "csv" if kind in ("tsv", "csv") else kind
+    # By contents: what the library has read it knows by path and time alone.
+    kept = cache / hash_file(path)[:16]
+    files = glob.escape(str(path))
     try:
-        return datasets.load_dataset(builder, data_files=str(path), split="train", cache_dir=str(cache), **options)
+        return datasets.load_dataset(builder, data_files=files, split="train", cache_dir=str(kept), **options)
     except Exception as error:  # noqa: BLE001 - pandas, pyarrow and datasets each raise their own
         cause = str(error.__cause__ or error).splitlines()[0]
         raise UsageError(
