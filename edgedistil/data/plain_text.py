@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgedistil.data.sources.base import choose_column
-from edgedistil.data.sources.files import check_text_file, kind_of, open_bytes
+from edgedistil.data.sources.files import kind_of
+from edgedistil.data.sources.text_files import check_text_file, open_bytes, table_rows
 from edgedistil.errors import UsageError
 
 _BATCH = 512
@@ -74,7 +74,7 @@ def _read(path: Path, columns: Sequence[str], optional: str | None = None) -> It
     elif kind == "json":
         yield from _json_rows(path, columns, optional)
     else:
-        yield from _table_rows(path, columns, "\t" if kind == "tsv" else ",")
+        yield from _table_rows(path, columns, kind)
 
 
 def _json_rows(path: Path, columns: Sequence[str], optional: str | None) -> Iterator[Row]:
@@ -97,29 +97,20 @@ def _text_of(row: Any, column: str, place: str, *, optional: bool) -> str:
     return text
 
 
-def _table_rows(path: Path, columns: Sequence[str], separator: str) -> Iterator[Row]:
-    csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(
-            stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-        )
-        header = next(rows, [])
-        places = [header.index(choose_column(header, column, "the column of text", path)) for column in columns]
-        try:
-            for row in rows:
-                where = f"{path}:{rows.line_num}"
-                if len(row) <= max(places) and row:
-                    raise UsageError(
-                        f"the row has {len(row)} columns, the header {len(header)}",
-                        where=where,
-                        cure="complete the row or remove it",
-                    )
-                if row:
-                    yield where, [row[place] for place in places]
-        except csv.Error as error:
+def _table_rows(path: Path, columns: Sequence[str], kind: str) -> Iterator[Row]:
+    rows = table_rows(path, kind)
+    _, header = next(rows, (1, []))
+    places = [header.index(choose_column(header, column, "the column of text", path)) for column in columns]
+    for number, row in rows:
+        where = f"{path}:{number}"
+        if len(row) <= max(places) and row:
             raise UsageError(
-                f"cannot read the row ({error})", where=f"{path}:{rows.line_num}", cure="check its quotes"
-            ) from None
+                f"the row has {len(row)} columns, the header {len(header)}",
+                where=where,
+                cure="complete the row or remove it",
+            )
+        if row:
+            yield where, [row[place] for place in places]
 
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:

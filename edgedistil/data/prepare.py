@@ -120,7 +120,7 @@ class _Reader:
     def _examples(self, source: str, start: int) -> list[Example]:
         rows = self._rows[source]
         batch = rows.table[start : start + _BATCH]
-        return self._task.examples(batch, self._labels, rows.where, rows.first_row + start)
+        return self._task.examples(batch, self._labels, lambda row: rows.place(start + row))
 
     def index(self, source: str, tick: Any) -> Split:
         """Checks every row of a split; keeps a few numbers of each."""
@@ -148,8 +148,7 @@ class _Reader:
             numbers = split.rows[low:high].tolist()
             if numbers:
                 examples = self._examples(split.source, start)
-                names = [f"{rows.where}:{number + rows.first_row}" for number in numbers]
-                yield [examples[number - start] for number in numbers], names
+                yield [examples[number - start] for number in numbers], [rows.place(number) for number in numbers]
 
 
 def _divide(splits: dict[str, Split], data: Data, task: Task, seed: int) -> tuple[dict[str, Split], int]:

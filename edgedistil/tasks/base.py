@@ -87,6 +87,9 @@ class Labelled:
     ends: list[int] | None = None
 
 
+Place = Callable[[int], str]
+"""Tells how an error names a row, by its number in the rows at hand, from 0."""
+
 Read = Callable[[str], Iterable[Any]]
 """Gives a column of the training split, by the task's name for it, value by value."""
 
@@ -112,9 +115,7 @@ class Task(Protocol):
     def choose_labels(self, data: Data, read: Read, where: str) -> list[str]:
         """Returns the names of the model's outputs, in order: the recipe's, or those found in the training split."""
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows, refusing the first that cannot be used, by its number."""
 
     def check(self, values: FloatArray, labels: Sequence[str], where: str) -> None:
@@ -171,7 +172,7 @@ def need_answers(answers: Answers | None) -> Answers:
     return answers
 
 
-def texts(rows: Mapping[str, Sequence[Any]], column: str, what: str, where: str, first_row: int) -> list[str]:
+def texts(rows: Mapping[str, Sequence[Any]], column: str, what: str, place: Place) -> list[str]:
     """Returns a column's texts, none of them empty.
 
     Raises:
@@ -180,9 +181,7 @@ def texts(rows: Mapping[str, Sequence[Any]], column: str, what: str, where: str,
     found = ["" if value is None else str(value) for value in rows[column]]
     for row, text in enumerate(found):
         if not text.strip():
-            raise UsageError(
-                f"the {what} is empty", where=f"{where}:{row + first_row}", cure="fill the row or remove it"
-            )
+            raise UsageError(f"the {what} is empty", where=place(row), cure="fill the row or remove it")
     return found
 
 

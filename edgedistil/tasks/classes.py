@@ -14,7 +14,7 @@ from edgedistil.bench.runner.scoring import Output
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.recipe.schema import Data
 from edgedistil.tasks.answers import Answers
-from edgedistil.tasks.base import Example, FloatArray, IntArray, Labelled, Prediction, Read, Reference, ratio
+from edgedistil.tasks.base import Example, FloatArray, IntArray, Labelled, Place, Prediction, Read, Reference, ratio
 
 _NUMBER = re.compile(r"-?[0-9]+")
 
@@ -58,7 +58,7 @@ class Classes:
         numeric = all(_NUMBER.fullmatch(value) for value in counts)
         return sorted(counts, key=(lambda value: (int(value), value)) if numeric else None)
 
-    def encode(self, values: Sequence[str], labels: Sequence[str], where: str, first_row: int) -> list[int]:
+    def encode(self, values: Sequence[str], labels: Sequence[str], place: Place) -> list[int]:
         """Returns each value's class number.
 
         A value is either one of the names, or, where no name is itself a number, the number of one ("0" is the
@@ -67,8 +67,7 @@ class Classes:
         Args:
             values: A label column.
             labels: Label names, in the order of their numbers.
-            where: How an error names the split.
-            first_row: Number of the first row, as a person counts them in the file.
+            place: How an error names a row.
 
         Raises:
             UsageError: Naming the first row whose value is outside the label set.
@@ -82,7 +81,7 @@ class Classes:
             if number is None:
                 raise UsageError(
                     f"label '{value}' is not one of the labels ({', '.join(labels[:8])})",
-                    where=f"{where}:{row + first_row}",
+                    where=place(row),
                     cure=did_you_mean(value, labels) if value else "give the row a label or remove it",
                 )
             encoded.append(number)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgedistil.recipe.schema import Data
-from edgedistil.tasks.base import Column, Example, texts
+from edgedistil.tasks.base import Column, Example, Place, texts
 from edgedistil.tasks.classes import Classes
 
 
@@ -23,18 +23,16 @@ class PairClassification(Classes):
             Column("label", data.label, "data.label"),
         ]
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows of two texts and a label.
 
         Raises:
             UsageError: For a missing side or a label outside the set.
         """
-        first = texts(rows, "text", "pair's first text", where, first_row)
-        second = texts(rows, "pair", "pair's second text", where, first_row)
+        first = texts(rows, "text", "pair's first text", place)
+        second = texts(rows, "pair", "pair's second text", place)
         values = ["" if value is None else str(value) for value in rows["label"]]
-        encoded = self.encode(values, labels, where, first_row)
+        encoded = self.encode(values, labels, place)
         return [
             Example(one, two, number, number, number) for one, two, number in zip(first, second, encoded, strict=True)
         ]

@@ -23,6 +23,7 @@ from edgedistil.tasks.base import (
     FloatArray,
     IntArray,
     Labelled,
+    Place,
     Prediction,
     Read,
     Reference,
@@ -63,23 +64,20 @@ class QuestionAnswering:
             raise UsageError("data.labels has no meaning for question-answering", where=where, cure="leave it out")
         return ["start", "end"]
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows of question, context and answers.
 
         Raises:
             UsageError: For an empty question or context, no answer, or one that is not in its context at its offset.
         """
         del labels
-        questions = texts(rows, "question", "question", where, first_row)
-        contexts = texts(rows, "context", "context", where, first_row)
+        questions = texts(rows, "question", "question", place)
+        contexts = texts(rows, "context", "context", place)
         found = []
         for row, (question, context, value) in enumerate(zip(questions, contexts, rows["answers"], strict=True)):
-            place = f"{where}:{row + first_row}"
-            answers = _read_answers(value, place)
+            answers = _read_answers(value, place(row))
             for answer, start in answers:
-                _check_answer(answer, start, context, place)
+                _check_answer(answer, start, context, place(row))
             first, start = answers[0]
             begin = start + len(first) - len(first.lstrip())
             target = (begin, begin + len(first.strip()))

@@ -20,6 +20,7 @@ from edgedistil.tasks.base import (
     FloatArray,
     IntArray,
     Labelled,
+    Place,
     Prediction,
     Read,
     Reference,
@@ -58,20 +59,18 @@ class Regression:
             )
         return data.labels or ["score"]
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows of one text or two and a score.
 
         Raises:
             UsageError: For a missing text, or a score that is no finite number.
         """
         del labels
-        first = texts(rows, "text", "pair's first text" if "pair" in rows else "text", where, first_row)
+        first = texts(rows, "text", "pair's first text" if "pair" in rows else "text", place)
         second: list[str] | list[None] = [None] * len(first)
         if "pair" in rows:
-            second = texts(rows, "pair", "pair's second text", where, first_row)
-        scores = [_number(value, f"{where}:{row + first_row}") for row, value in enumerate(rows["label"])]
+            second = texts(rows, "pair", "pair's second text", place)
+        scores = [_number(value, place(row)) for row, value in enumerate(rows["label"])]
         return [Example(one, two, value, value, value) for one, two, value in zip(first, second, scores, strict=True)]
 
     def check(self, values: FloatArray, labels: Sequence[str], where: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgedistil.recipe.schema import Data
-from edgedistil.tasks.base import Column, Example, texts
+from edgedistil.tasks.base import Column, Example, Place, texts
 from edgedistil.tasks.classes import Classes
 
 
@@ -19,15 +19,13 @@ class TextClassification(Classes):
         """Returns text and label."""
         return [Column("text", data.text, "data.text"), Column("label", data.label, "data.label")]
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows of text and label.
 
         Raises:
             UsageError: For an empty text or a label outside the set.
         """
-        found = texts(rows, "text", "text", where, first_row)
+        found = texts(rows, "text", "text", place)
         values = ["" if value is None else str(value) for value in rows["label"]]
-        encoded = self.encode(values, labels, where, first_row)
+        encoded = self.encode(values, labels, place)
         return [Example(text, None, number, number, number) for text, number in zip(found, encoded, strict=True)]

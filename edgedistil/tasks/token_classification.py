@@ -20,6 +20,7 @@ from edgedistil.tasks.base import (
     FloatArray,
     IntArray,
     Labelled,
+    Place,
     Prediction,
     Read,
     Reference,
@@ -86,9 +87,7 @@ class TokenClassification:
             raise UsageError("no tag marks an entity", where=where, cure="give BIO tags such as B-PER, I-PER, O")
         return ["O", *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI")]
 
-    def examples(
-        self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], where: str, first_row: int
-    ) -> list[Example]:
+    def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:
         """Reads rows of text and spans, or of tokens and tags.
 
         Raises:
@@ -96,15 +95,15 @@ class TokenClassification:
                 the set, or another number of tags than of tokens.
         """
         if "spans" in rows:
-            found = texts(rows, "text", "text", where, first_row)
+            found = texts(rows, "text", "text", place)
             label = tag_kind(labels[-1])[1]
             marked = [
-                (text, _read_spans(spans, text, label, f"{where}:{row + first_row}"))
+                (text, _read_spans(spans, text, label, place(row)))
                 for row, (text, spans) in enumerate(zip(found, rows["spans"], strict=True))
             ]
         else:
             marked = [
-                _join(tokens, tags, labels, f"{where}:{row + first_row}")
+                _join(tokens, tags, labels, place(row))
                 for row, (tokens, tags) in enumerate(zip(rows["tokens"], rows["tags"], strict=True))
             ]
         return [Example(text, None, spans, spans, float(len(spans))) for text, spans in marked]

@@ -83,6 +83,22 @@ def test_rows_are_numbered_as_a_person_counts_them(tmp_path: Path, name: str, fi
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "places"),
+    [
+        ("a.csv", 'text,label\n"two\nlines",a\n\n  \nb,c\n"d",e', ["a.csv:2", "a.csv:6", "a.csv:7"]),
+        ("a.tsv", 'text\tlabel\r\n\r\n"a\tb\r\nc\td\r\n\r\n', ["a.tsv:3", "a.tsv:4"]),
+        ("a.jsonl", '\n{"text": "a", "label": "b"}\n \n{"text": "c", "label": "d"}', ["a.jsonl:2", "a.jsonl:4"]),
+        ("a.json", '[{"text": "a", "label": "b"}, {"text": "c", "label": "d"}]', ["a.json: row 1", "a.json: row 2"]),
+    ],
+)
+def test_a_row_is_named_by_the_line_that_it_begins_on_if_it_has_one(
+    tmp_path: Path, name: str, content: str, places: list[str]
+):
+    rows = source_of(tmp_path, name, content).read()["train"]
+    assert [rows.place(row).replace(f"{tmp_path}/", "") for row in range(len(rows.table))] == places
+
+
+@pytest.mark.parametrize(
     ("name", "content", "line"),
     [
         (

@@ -54,7 +54,7 @@ def test_every_row_comes_through(name: str, tmp_path: Path):
 
 
 def _examples(task: Any, rows: Rows, labels: list[str]) -> list:
-    examples = task.examples(rows.table[:], labels, rows.where, rows.first_row)
+    examples = task.examples(rows.table[:], labels, rows.place)
     task.check([example.value for example in examples], labels, rows.where)
     return examples
 

@@ -93,7 +93,11 @@ def test_only_so_many_texts_are_read(teacher: Path, tmp_path: Path):
             "id\ttexts\n1\ta\n",
             "a.tsv: no column 'text' (the column of text); the file has: id, texts; did you",
         ),
-        ("a.csv", "id,text\n1,a\n2\n", "a.csv:3: the row has 1 columns, the header 2; complete the row or remove it"),
+        (
+            "a.csv",
+            'id,text\n1,"a\nb"\n\n2\n',
+            "a.csv:5: the row has 1 columns, the header 2; complete the row",
+        ),
         ("a.txt", "\n \n", "a.txt: no text in it; name a file with text"),
         ("a.txt", "", "a.txt: the file is empty; name a file with rows"),
         ("a.parquet", "x", "a.parquet: cannot read it as parquet ("),

@@ -15,7 +15,7 @@ FRANCE = "Paris is in France."
 
 
 def read(task: str, labels: list[str], **columns: list) -> list:
-    return get_task(task).examples(columns, labels, "a.tsv", 5)
+    return get_task(task).examples(columns, labels, lambda row: f"a.tsv:{row + 5}")
 
 
 def answers(text: str, start: int) -> dict[str, list]:

@@ -39,15 +39,15 @@ def test_labels_found_encode_the_column_they_were_found_in(values: list[str]):
         labels = TASK.find_labels(values, "x")
         assert sorted(labels) == sorted({value for value in values if value})
         filled = [value for value in values if value]
-        assert [labels[number] for number in TASK.encode(filled, labels, "x", 1)] == filled
+        assert [labels[number] for number in TASK.encode(filled, labels, "x:{}".format)] == filled
 
 
 def test_a_number_stands_for_a_name_unless_the_names_are_numbers():
-    assert TASK.encode(["1", "bad", "0"], ["bad", "good"], "x", 1) == [1, 0, 0]
-    assert TASK.encode(["2", "1"], ["1", "2"], "x", 1) == [1, 0]
+    assert TASK.encode(["1", "bad", "0"], ["bad", "good"], "x:{}".format) == [1, 0, 0]
+    assert TASK.encode(["2", "1"], ["1", "2"], "x:{}".format) == [1, 0]
     for value, labels in (("0", ["1", "2"]), ("0", ["-1", "1"]), ("2", ["bad", "good"]), ("-1", ["bad", "good"])):
         with pytest.raises(UsageError, match=f"x:8: label '{value}' is not one of the labels"):
-            TASK.encode([labels[0], value], labels, "x", 7)
+            TASK.encode([labels[0], value], labels, lambda row: f"x:{row + 7}")
 
 
 LOGITS = st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=6).map(np.array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,12 +23,20 @@ class Rows:
         where: How an error names the split: its file or Hub id.
         first_row: Number that an error gives to row 0: 2 for a file with a header line.
         group: Column whose values are never on two sides of a split, where the recipe names one.
+        numbers: Gives the number of a row, from 0, where that is not its place behind `first_row`; None where a row
+            has no line of its own.
     """
 
     table: datasets.Dataset
     where: str
     first_row: int = 1
     group: str | None = None
+    numbers: Callable[[int], int | None] | None = None
+
+    def place(self, row: int) -> str:
+        """Returns how an error names a row, which is counted from 0."""
+        number = self.numbers(row) if self.numbers else row + self.first_row
+        return f"{self.where}: row {row + 1}" if number is None else f"{self.where}:{number}"
 
 
 class Source(Protocol):

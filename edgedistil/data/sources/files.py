@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import glob
-import gzip
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources.base import Rows, select
 from edgedistil.data.sources.lines import read_lines
 from edgedistil.data.sources.squad import is_squad, read_squad
+from edgedistil.data.sources.text_files import LineNumbers, check_text_file, open_bytes, table_rows
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.recipe.load import Workspace
@@ -31,6 +31,7 @@ _KINDS = {
     ".parquet": "parquet",
     ".txt": "lines",
 }
+_TABLES = ("tsv", "csv")
 
 
 class FileSource:
@@ -80,16 +81,16 @@ class FileSource:
 
     def _read_one(self, split: str, path: Path) -> Rows:
         kind = kind_of(path) or ""
-        if kind != "parquet":
-            check_text_file(path)
-        if kind == "lines":
-            table = read_lines(path, self._labels_of(split, path), self._cache)
-        elif path.suffix == ".json" and is_squad(path):
+        lines = 0 if kind == "parquet" else check_text_file(path)
+        if path.suffix == ".json" and is_squad(path):
+            kind = "squad"
             table = read_squad(path, self._cache)
+        elif kind == "lines":
+            table = read_lines(path, self._labels_of(split, path), self._cache)
         else:
             table = load_table(path, kind, self._cache)
-        first_row = 2 if kind in ("tsv", "csv") else 1
-        return select(table, self._columns, self._data.group, str(path), first_row)
+        rows = select(table, self._columns, self._data.group, str(path), 2 if kind in _TABLES else 1)
+        return replace(rows, numbers=_numbers(path, kind, lines, len(table)))
 
     def _labels_of(self, split: str, path: Path) -> Path:
         if split not in self._labels:
@@ -102,6 +103,18 @@ class FileSource:
         return self._labels[split]
 
 
+def _numbers(path: Path, kind: str, lines: int, rows: int) -> Callable[[int], int | None] | None:
+    """Returns what tells the line of a row; None where that is simply its number, behind the header if there is one."""
+    if kind in ("parquet", "squad"):
+        return _no_line
+    # Blank lines, and rows of several lines, set the two apart.
+    return None if lines == rows + (kind in _TABLES) else LineNumbers(path, kind, rows)
+
+
+def _no_line(row: int) -> None:
+    del row
+
+
 def kind_of(path: Path) -> str | None:
     """Returns how a file is read, by its name; None for a kind that is not known."""
     return _KINDS.get(".jsonl.gz" if path.name.endswith(".jsonl.gz") else path.suffix)
@@ -112,39 +125,6 @@ def _about_rows(path: Path) -> int:
         return path.stat().st_size // 64
     with open_bytes(path) as stream:
         return max(0, sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")) - 1)
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """Opens a file that may be compressed."""
-    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-
-
-def check_text_file(path: Path) -> None:
-    """Checks that a file has content and is UTF-8, line by line.
-
-    Raises:
-        UsageError: Naming the file and the line.
-    """
-    if path.stat().st_size == 0:
-        raise UsageError("the file is empty", where=str(path), cure="name a file with rows")
-    number = 0
-    try:
-        with open_bytes(path) as stream:
-            for line in stream:
-                number += 1
-                line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"not UTF-8 (byte 0x{line[error.start]:02x})",
-            where=f"{path}:{number}",
-            cure=f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}",
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UsageError(
-            f"cannot be unpacked ({error})",
-            where=f"{path}:{number + 1}",
-            cure="it is damaged or cut short: copy it again",
-        ) from None
 
 
 def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
@@ -163,17 +143,16 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
     # A file that cannot be read is told below, once.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     options: dict[str, Any] = {}
-    if kind in ("tsv", "csv"):
+    if kind in _TABLES:
         # Strings throughout: a text that reads "null" or "3" is a text.
-        separator = "\t" if kind == "tsv" else ","
-        header = _header(path, separator)
+        header = _header(path, kind)
         options = {
-            "sep": separator,
+            "sep": "\t" if kind == "tsv" else ",",
             "features": datasets.Features({name: datasets.Value("string") for name in header}),
             "keep_default_na": False,
             "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL,
         }
-    builder = "csv" if kind in ("tsv", "csv") else kind
+    builder = "csv" if kind in _TABLES else kind
     # By contents: what the library has read it knows by path and time alone.
     kept = cache / hash_file(path)[:16]
     files = glob.escape(str(path))
@@ -188,8 +167,8 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
         ) from None
 
 
-def _header(path: Path, separator: str) -> list[str]:
-    header, first = _first_rows(path, separator)
+def _header(path: Path, kind: str) -> list[str]:
+    header, first = _first_rows(path, kind)
     if len(set(header)) != len(header) or not header:
         raise UsageError("the first line must name the columns, each once", where=f"{path}:1", cure="add a header line")
     if first is None:
@@ -204,13 +183,6 @@ def _header(path: Path, separator: str) -> list[str]:
     return header
 
 
-def _first_rows(path: Path, separator: str) -> tuple[list[str], list[str] | None]:
-    csv.field_size_limit(1 << 30)  # a text may be longer than the 128 KiB that the module expects
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(
-                stream, delimiter=separator, quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-            )
-            return next(rows, []), next((row for row in rows if row), None)
-    except csv.Error as error:
-        raise UsageError(f"cannot read its first rows ({error})", where=str(path), cure="check its quotes") from None
+def _first_rows(path: Path, kind: str) -> tuple[list[str], list[str] | None]:
+    rows = (row for _, row in table_rows(path, kind))
+    return next(rows, []), next((row for row in rows if row), None)
