@@ -85,7 +85,7 @@ def prepare_data(
             nothing.
     """
     progress = progress or SilentProgress()
-    labels = task.choose_labels(data, lambda name: column(rows["train"], name), rows["train"].where)
+    labels = _choose_labels(rows["train"], data, task)
     reader = _Reader(rows, task, labels)
     with progress.bar("reading", sum(len(split.table) for split in rows.values())) as bar:
         splits = {name: reader.index(name, bar.advance) for name in rows}
@@ -99,7 +99,13 @@ def prepare_data(
             tallies[name] = tokeniser.write(
                 reader.chosen(split), folder / name, judged=name != "train", tick=bar.advance
             )
-    return _summarise(folder, labels, tallies, leaked)
+    return _summarise(folder, labels, tallies, leaked, [note for split in rows.values() for note in split.notes])
+
+
+def _choose_labels(train: Rows, data: Data, task: Task) -> list[str]:
+    if train.labels and not data.labels and task.kind == "class":
+        return train.labels
+    return task.choose_labels(data, lambda name: column(train, name), train.where)
 
 
 def column(rows: Rows, name: str) -> Iterator[Any]:
@@ -165,9 +171,11 @@ def _divide(splits: dict[str, Split], data: Data, task: Task, seed: int) -> tupl
     return {**splits, **made, "train": limited(train, data.train_limit, seed)}, leaked
 
 
-def _summarise(folder: Path, labels: list[str], tallies: dict[str, Tally], leaked: int) -> PreparedData:
+def _summarise(
+    folder: Path, labels: list[str], tallies: dict[str, Tally], leaked: int, notes: list[str]
+) -> PreparedData:
     train = open_tokens(folder / "train")
-    warnings = []
+    warnings = list(notes)
     if leaked:
         warnings.append(f"{leaked} training rows repeat a dev or test text and were left out of training")
     if tallies["dev"].examples < 200:

@@ -25,19 +25,46 @@ def open_hub(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: object, **ke
     return open_source(Data(source="hub", hub_id="who/what", **keys), Workspace(folder), folder), asked
 
 
-def test_class_numbers_become_names_and_an_unlabelled_row_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    features = datasets.Features(
-        {"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
-    )
-    table = datasets.Dataset.from_dict({"sentence": ["a", "b", "c"], "label": [1, 0, -1]}, features)
-    source, asked = open_hub(
-        monkeypatch, tmp_path, table, text="sentence", dev="validation", hub_config="small", hub_revision="v1"
-    )
+def classes(numbers: list[int | None]) -> datasets.Dataset:
+    """Returns a table of sentences whose classes good and bad, in this order, are numbers."""
+    label = datasets.ClassLabel(names=["good", "bad"])
+    features = datasets.Features({"sentence": datasets.Value("string"), "label": label})
+    return datasets.Dataset.from_dict({"sentence": list("abcd")[: len(numbers)], "label": numbers}, features)
+
+
+def test_class_numbers_become_names_and_unlabelled_rows_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    named = {"text": "sentence", "dev": "validation", "hub_config": "small", "hub_revision": "v1"}
+    source, asked = open_hub(monkeypatch, tmp_path, classes([0, -1, 1, None]), **named)
     rows = source.read()
     assert asked == [("who/what", "small", "train", "v1"), ("who/what", "small", "validation", "v1")]
     assert list(rows) == ["train", "dev"]
-    assert rows["train"].table[:] == {"text": ["a", "b", "c"], "label": ["good", "bad", ""]}
+    assert rows["train"].table[:] == {"text": ["a", "c"], "label": ["good", "bad"]}
+    assert rows["train"].labels == ["good", "bad"], "in the order of their numbers"
+    assert [rows["train"].place(row) for row in (0, 1)] == ["who/what/train:1", "who/what/train:3"]
+    assert rows["train"].notes == ("2 rows of who/what/train have no label (-1) and were left out",)
     assert rows["dev"].where == "who/what/validation"
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (["POSITIVE", "NEGATIVE"], ["NEGATIVE", "POSITIVE"]),
+        (["bad", "good"], ["bad", "good"]),
+        (["a", "b", "c"], ["bad", "good"]),
+    ],
+)
+def test_labels_that_are_not_the_hubs_names_stand_for_its_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, labels: list[str], found: list[str]
+):
+    source, _ = open_hub(monkeypatch, tmp_path, classes([1, 0]), text="sentence", labels=labels)
+    assert source.read()["train"].table["label"][:] == found
+
+
+def test_a_split_without_labels_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    source, _ = open_hub(monkeypatch, tmp_path, classes([-1, None]), text="sentence")
+    with pytest.raises(UsageError) as caught:
+        source.read()
+    assert caught.value.line() == "who/what/train: no row has a label (all are -1); name a split that has labels"
 
 
 def test_a_missing_column_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

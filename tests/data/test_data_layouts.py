@@ -183,4 +183,4 @@ def test_a_column_that_bears_anothers_new_name_is_no_obstacle():
 def test_the_hubs_tag_numbers_become_names():
     features = datasets.Features({"tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"]))})
     table = datasets.Dataset.from_dict({"tags": [[0, 1], []]}, features)
-    assert named_classes(table)[:] == {"tags": [["O", "B-PER"], []]}
+    assert named_classes(Rows(table, "x")).table[:] == {"tags": [["O", "B-PER"], []]}

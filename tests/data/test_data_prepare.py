@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -76,6 +77,17 @@ def test_labels_may_be_given_by_name_and_by_number(teacher: Path, tmp_path: Path
     assert summary.labels == ["negative", "positive"]
     assert open_tokens(tmp_path / "train").labels.tolist() == [1, 0, 1]
     assert open_tokens(tmp_path / "dev").labels.tolist() == [1, 0]
+
+
+def test_labels_of_a_source_keep_its_order_unless_the_recipe_names_another(teacher: Path, tmp_path: Path):
+    note = "3 rows have no label"
+    train = replace(split([("good", "fine"), ("bad", "dull")]), labels=["good", "bad"], notes=(note,))
+    for labels in (None, ["bad", "good"]):
+        summary = prepare(
+            teacher, tmp_path, {"train": train, "dev": split([("good", "x"), ("bad", "y")])}, labels=labels
+        )
+        assert summary.labels == (labels or ["good", "bad"])
+        assert summary.warnings[0] == note
 
 
 def test_number_labels_are_put_in_numeric_order(teacher: Path, tmp_path: Path):

@@ -25,6 +25,8 @@ class Rows:
         group: Column whose values are never on two sides of a split, where the recipe names one.
         numbers: Gives the number of a row, from 0, where that is not its place behind `first_row`; None where a row
             has no line of its own.
+        labels: Names of the classes in the order of their numbers, where the source has such an order.
+        notes: What a person should know of what was left out.
     """
 
     table: datasets.Dataset
@@ -32,6 +34,8 @@ class Rows:
     first_row: int = 1
     group: str | None = None
     numbers: Callable[[int], int | None] | None = None
+    labels: list[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
         """Returns how an error names a row, which is counted from 0."""

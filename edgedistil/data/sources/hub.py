@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from edgedistil.data.sources.base import Rows, select
-from edgedistil.errors import EdgeDistilError
+from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Data
 from edgedistil.tasks.base import Column
 
-if TYPE_CHECKING:
-    import datasets
+_BATCH = 10_000
 
 
 class HubSource:
@@ -66,29 +68,64 @@ class HubSource:
                 where=where,
                 cure="check id, split and network, or use local files",
             ) from None
-        rows = select(table, self._columns, self._data.group, where)
-        return Rows(named_classes(rows.table), rows.where, rows.first_row, rows.group)
+        return named_classes(select(table, self._columns, self._data.group, where), self._data.labels)
 
 
-def named_classes(table: datasets.Dataset) -> datasets.Dataset:
-    """Returns a table in which the numbers that its own features name are those names; -1, no label, is empty."""
+def named_classes(rows: Rows, labels: list[str] | None = None) -> Rows:
+    """Returns rows in which the numbers that their own features name are names; those without a class are left out.
+
+    Args:
+        rows: As they were read.
+        labels: What the numbers stand for where these are as many as the features' own names and others than those.
+
+    Raises:
+        UsageError: When no row has a class.
+    """
+    for column in ("label", "tags"):
+        feature: Any = rows.table.features.get(column)
+        inner: Any = getattr(feature, "feature", None)
+        if hasattr(feature, "names"):
+            rows = _name_labels(_labelled(rows), _names(feature.names, labels))
+        elif hasattr(inner, "names"):
+            rows = _name_tags(rows, _names(inner.names, labels))
+    return rows
+
+
+def _names(own: list[str], labels: list[str] | None) -> list[str]:
+    return labels if labels and len(labels) == len(own) and set(labels) != set(own) else own
+
+
+def _labelled(rows: Rows) -> Rows:
+    """Returns the rows that have a class: the Hub gives -1 to the others."""
+    labels = (label for part in rows.table.iter(_BATCH) for label in part["label"])
+    numbers = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+    kept = np.flatnonzero(numbers >= 0)
+    lost = len(numbers) - len(kept)
+    if not lost:
+        return rows
+    if not len(kept):
+        raise UsageError("no row has a label (all are -1)", where=rows.where, cure="name a split that has labels")
+    note = f"{lost} rows of {rows.where} have no label (-1) and were left out"
+    return replace(rows, table=rows.table.select(kept), numbers=lambda row: int(kept[row]) + 1, notes=(note,))
+
+
+def _name_labels(rows: Rows, names: list[str]) -> Rows:
     import datasets
 
-    for column in ("label", "tags"):
-        feature = table.features.get(column)
-        inner: Any = getattr(feature, "feature", None)
-        number = datasets.Value("int64")
-        if hasattr(feature, "names"):
-            table = table.cast_column(column, number).map(_name_one, fn_kwargs={"names": feature.names})
-        elif hasattr(inner, "names"):
-            table = table.cast_column(column, datasets.Sequence(number))
-            table = table.map(_name_all, fn_kwargs={"names": inner.names})
-    return table
+    table = rows.table.cast_column("label", datasets.Value("int64"))
+    return replace(rows, table=table.map(_name_one, fn_kwargs={"names": names}), labels=names)
+
+
+def _name_tags(rows: Rows, names: list[str]) -> Rows:
+    import datasets
+
+    table = rows.table.cast_column("tags", datasets.Sequence(datasets.Value("int64")))
+    return replace(rows, table=table.map(_name_all, fn_kwargs={"names": names}))
 
 
 def _name_one(row: dict[str, Any], names: list[str]) -> dict[str, str]:
-    return {"label": names[row["label"]] if row["label"] >= 0 else ""}
+    return {"label": names[row["label"]]}
 
 
 def _name_all(row: dict[str, Any], names: list[str]) -> dict[str, list[str]]:
-    return {"tags": [names[tag] if tag >= 0 else "" for tag in row["tags"]]}
+    return {"tags": ["" if tag is None or tag < 0 else names[tag] for tag in row["tags"] or []]}
