@@ -92,6 +92,7 @@ def prepare_data(
     splits, leaked = _divide(splits, data, task, seed)
     for name, split in splits.items():
         task.check(split.values, labels, rows[name].where if name in rows else f"the {name} split")
+    notes = [note for split in rows.values() for note in split.notes] + _unlearnt(splits["train"], labels, task)
     tokeniser = SplitTokeniser(tokeniser_folder, task, labels, max_length, data.stride)
     tallies = {}
     with progress.bar("tokenising", sum(len(split) for split in splits.values())) as bar:
@@ -99,13 +100,22 @@ def prepare_data(
             tallies[name] = tokeniser.write(
                 reader.chosen(split), folder / name, judged=name != "train", tick=bar.advance
             )
-    return _summarise(folder, labels, tallies, leaked, [note for split in rows.values() for note in split.notes])
+    return _summarise(folder, labels, tallies, leaked, notes)
 
 
 def _choose_labels(train: Rows, data: Data, task: Task) -> list[str]:
     if train.labels and not data.labels and task.kind == "class":
         return train.labels
     return task.choose_labels(data, lambda name: column(train, name), train.where)
+
+
+def _unlearnt(train: Split, labels: list[str], task: Task) -> list[str]:
+    """Returns a note on the classes that no training row has."""
+    if task.kind != "class":
+        return []
+    missing = np.setdiff1d(np.arange(len(labels)), train.values)
+    names = ", ".join(labels[number] for number in missing[:8])
+    return [f"no training row has {len(missing)} of the {len(labels)} labels ({names})"] if len(missing) else []
 
 
 def column(rows: Rows, name: str) -> Iterator[Any]:

@@ -57,6 +57,8 @@ def without(train: Split, others: Sequence[Split]) -> tuple[Split, int]:
 def set_aside(train: Split, share: float, seed: int, task: Task, *, grouped: bool) -> tuple[Split, Split]:
     """Splits off part of the training rows; a repeated text, or with `grouped` a whole group, stays on one side.
 
+    Every stratum keeps a text for training, unless groups are kept whole.
+
     Args:
         train: The rows.
         share: Part of the distinct texts of each stratum, or of the rows where they come in groups.
@@ -81,8 +83,14 @@ def _stratified(train: Split, share: float, generator: np.random.Generator, task
     chosen = []
     for stratum in np.unique(strata):
         unique = np.unique(train.guards[strata == stratum])
-        chosen.append(generator.permutation(unique)[: max(1, round(share * len(unique)))])
-    return _among(train.guards, np.concatenate(chosen))
+        number = min(max(1, round(share * len(unique))), len(unique) - 1)
+        chosen.append(generator.permutation(unique)[:number])
+    taken = _among(train.guards, np.concatenate(chosen))
+    for stratum in np.unique(strata[taken]):
+        # A text of two classes may be the last of one, and set aside for the other.
+        if taken[strata == stratum].all():
+            taken &= train.guards != train.guards[strata == stratum][0]
+    return taken
 
 
 def _groups(train: Split, share: float, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -97,6 +105,8 @@ def _groups(train: Split, share: float, generator: np.random.Generator) -> npt.N
 
 def _among(values: IdArray, wanted: IdArray) -> npt.NDArray[np.bool_]:
     """Tells which values are wanted; unlike `np.isin`, without a sorted copy of both."""
+    if not len(wanted):
+        return np.zeros(len(values), dtype=np.bool_)
     ranked = np.sort(wanted)
     places = np.minimum(np.searchsorted(ranked, values), len(ranked) - 1)
     return np.asarray(ranked[places] == values)

@@ -172,6 +172,22 @@ def test_a_dev_split_set_aside_is_stratified_and_shares_no_text(teacher: Path, t
     assert (len(dev & bad), len(dev - bad)) == (12, 48)
 
 
+def test_every_class_keeps_a_row_for_training(teacher: Path, tmp_path: Path):
+    rows = [("many", f"film {number}") for number in range(30)] + [("some", f"plot {number}") for number in range(9)]
+    rare = [("one", "warm"), ("two", "weak"), ("two", "dull"), ("both", "film 3"), ("both", "plot 3")]
+    for seed in range(6):
+        folder = tmp_path / str(seed)
+        summary = prepare(teacher, folder, {"train": split(rows + rare)}, seed=seed, dev_share=0.3, test_share=0.5)
+        assert set(open_tokens(folder / "train").labels.tolist()) == set(range(5))
+        assert not [warning for warning in summary.warnings if "no training row" in warning]
+
+
+def test_classes_that_no_training_row_has_are_told(teacher: Path, tmp_path: Path):
+    rows = {"train": split([("b", "fine"), ("d", "dull")]), "dev": split([("b", "warm"), ("d", "weak")])}
+    summary = prepare(teacher, tmp_path, rows, labels=["a", "b", "c", "d"])
+    assert summary.warnings[0] == "no training row has 2 of the 4 labels (a, c)"
+
+
 def test_the_dev_split_follows_from_the_seed(teacher: Path, tmp_path: Path):
     found = {}
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):
