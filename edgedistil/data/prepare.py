@@ -90,6 +90,12 @@ def prepare_data(
     with progress.bar("reading", sum(len(split.table) for split in rows.values())) as bar:
         splits = {name: reader.index(name, bar.advance) for name in rows}
     splits, leaked = _divide(splits, data, task, seed)
+    if not len(splits["train"]):
+        raise UsageError(
+            f"no training row is left ({leaked} repeat a dev or test text)",
+            where=rows["train"].where,
+            cure="name other rows to train on, or to judge on",
+        )
     for name, split in splits.items():
         task.check(split.values, labels, rows[name].where if name in rows else f"the {name} split")
     notes = [note for split in rows.values() for note in split.notes] + _unlearnt(splits["train"], labels, task)
@@ -178,6 +184,11 @@ def _divide(splits: dict[str, Split], data: Data, task: Task, seed: int) -> tupl
         # A text may stand in two groups.
         train, more = without(train, list(made.values()))
         leaked += more
+    for name, split in made.items():
+        if not len(split):
+            raise UsageError(
+                "no row could be set aside", where=f"the {name} split", cure=f"give more rows, or name data.{name}"
+            )
     return {**splits, **made, "train": limited(train, data.train_limit, seed)}, leaked
 
 
@@ -188,6 +199,10 @@ def _summarise(
     warnings = list(notes)
     if leaked:
         warnings.append(f"{leaked} training rows repeat a dev or test text and were left out of training")
+    for name in ("dev", "test"):
+        repeated = _repeated(folder / name, tallies[name]) if name in tallies else 0
+        if repeated:
+            warnings.append(f"{repeated} {name} rows repeat another's text: it is judged once, with its last label")
     if tallies["dev"].examples < 200:
         warnings.append(f"only {tallies['dev'].examples} dev rows: accuracy intervals will be wide")
     summary = PreparedData(
@@ -201,3 +216,7 @@ def _summarise(
     )
     (folder / "data.json").write_text(json.dumps(asdict(summary), indent=1), encoding="utf-8")
     return summary
+
+
+def _repeated(folder: Path, tally: Tally) -> int:
+    return tally.examples - len(np.unique(open_tokens(folder).ids))

@@ -213,6 +213,24 @@ def test_training_rows_that_repeat_a_judged_text_are_dropped_and_counted(teacher
     assert len(ids_of(tmp_path, "dev")) == 10
 
 
+def test_judged_rows_that_repeat_a_text_are_told(teacher: Path, tmp_path: Path):
+    dev = [("a", "warm"), ("b", "weak"), ("b", "warm"), ("b", "weak")]
+    rows = {"train": split([("a", "fine"), ("b", "dull"), ("b", "dull")]), "dev": split(dev)}
+    warnings = prepare(teacher, tmp_path, rows).warnings
+    assert warnings[0] == "2 dev rows repeat another's text: it is judged once, with its last label"
+    assert len(warnings) == 2
+
+
+def test_a_split_of_which_nothing_is_left_is_one_line(teacher: Path, tmp_path: Path):
+    rows = [("a", "warm"), ("b", "weak")]
+    assert line_of(teacher, tmp_path, {"train": split(rows), "dev": split(rows)}) == (
+        "train.tsv: no training row is left (2 repeat a dev or test text); name other rows to train on, or to judge on"
+    )
+    assert line_of(teacher, tmp_path, {"train": split(rows)}) == (
+        "the dev split: no row could be set aside; give more rows, or name data.dev"
+    )
+
+
 def test_a_dev_split_set_aside_leaves_the_test_texts_out(teacher: Path, tmp_path: Path):
     rows, test = tiny.sentences(60, 1), tiny.sentences(10, 3)
     summary = prepare(teacher, tmp_path, {"train": split(rows + test), "test": split(test)})
