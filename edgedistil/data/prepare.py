@@ -202,7 +202,7 @@ def _summarise(
     for name in ("dev", "test"):
         repeated = _repeated(folder / name, tallies[name]) if name in tallies else 0
         if repeated:
-            warnings.append(f"{repeated} {name} rows repeat another's text: it is judged once, with its last label")
+            warnings.append(f"{repeated} {name} rows repeat another's text, which is judged once")
     if tallies["dev"].examples < 200:
         warnings.append(f"only {tallies['dev'].examples} dev rows: accuracy intervals will be wide")
     summary = PreparedData(

@@ -13,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 
 from edgedistil.bench.runner.evaluation import NOT_SCORED, EvaluationSet
 from edgedistil.data.asking import Question, ask
+from edgedistil.data.judged import Judged
 from edgedistil.data.plain_text import read_pairs, read_texts
 from edgedistil.data.tokens import TokenWriter, load_tokeniser, open_tokens
 from edgedistil.errors import UsageError
@@ -27,7 +28,7 @@ _BATCH = 512
 _WORDS_A_QUESTION = 8
 
 
-def load_unlabelled(
+def load_unlabelled(  # noqa: PLR0913 - as many as a recipe says of its text
     path: Path,
     tokeniser_folder: Path,
     folder: Path,
@@ -38,6 +39,7 @@ def load_unlabelled(
     pair: str | None = None,
     pack: bool = False,
     limit: int | None = None,
+    judged: Judged | None = None,
     progress: Progress | None = None,
 ) -> EvaluationSet:
     """Tokenises a file of texts, or of pairs, as it is read; empty ones are passed over.
@@ -57,6 +59,7 @@ def load_unlabelled(
         pair: Key or column that holds the second text of each pair; None for texts that stand alone.
         pack: Split a text that is too long into rows of `max_length` tokens, rather than cut it.
         limit: Texts or pairs to read; None for all.
+        judged: Leaves out, and counts, those that are judged; None leaves out none.
         progress: Where the bar is shown.
 
     Returns:
@@ -69,7 +72,8 @@ def load_unlabelled(
     tokeniser = load_tokeniser(tokeniser_folder, max_length)
     if pair:
         check_pairs(tokeniser, str(tokeniser_folder))
-    some = islice(_inputs(path, column, pair, alone=kind == "span"), limit)
+    judged = judged or Judged()
+    some = judged.without(islice(_inputs(path, column, pair, alone=kind == "span"), limit))
     written = 0
     with TokenWriter(folder, kind) as writer, (progress or SilentProgress()).bar("reading texts", limit or 0) as bar:
         while part := list(islice(some, _BATCH)):
@@ -77,7 +81,8 @@ def load_unlabelled(
             bar.advance(len(part))
         if not written:
             raise UsageError(
-                "no text in it" if kind != "span" else "no text in it that one could ask about",
+                f"no text in it{' that one could ask about' if kind == 'span' else ''}"
+                f"{f', but {judged.repeated} that repeat a dev or test text' if judged.repeated else ''}",
                 where=str(path),
                 cure="name a file with text",
             )

@@ -217,7 +217,7 @@ def test_judged_rows_that_repeat_a_text_are_told(teacher: Path, tmp_path: Path):
     dev = [("a", "warm"), ("b", "weak"), ("b", "warm"), ("b", "weak")]
     rows = {"train": split([("a", "fine"), ("b", "dull"), ("b", "dull")]), "dev": split(dev)}
     warnings = prepare(teacher, tmp_path, rows).warnings
-    assert warnings[0] == "2 dev rows repeat another's text: it is judged once, with its last label"
+    assert warnings[0] == "2 dev rows repeat another's text, which is judged once"
     assert len(warnings) == 2
 
 

@@ -16,9 +16,11 @@ from pyarrow import parquet
 
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.data.asking import ask
+from edgedistil.data.judged import Judged
 from edgedistil.data.tokens import load_tokeniser
 from edgedistil.data.unlabelled import load_unlabelled
 from edgedistil.errors import UsageError
+from edgedistil.hashing import example_id
 
 TEXTS = ["the film was fine", 'a dull story, "very" dull', "its plot"]
 
@@ -194,6 +196,31 @@ def test_a_passage_without_a_question_asks_for_what_it_knows(teacher: Path, tmp_
     assert mixed.labels.tolist() == [[-100, -100], *alone.labels.tolist()]
     assert (alone.labels >= 0).any()
     assert mixed.tokens(0).tolist() == load_tokeniser(teacher, 64).encode("what was warm", passage).ids
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "judged", "left"),
+    [
+        ("class", ["a film", "a plot", "a film"], {"names": [example_id("a film")]}, 1),
+        ("value", [("a", "film"), ("a", "plot")], {"names": [example_id("a", "film"), example_id("plot")]}, 1),
+        ("span", [("who", "a film"), ("what", "a plot")], {"passages": [example_id("a film")]}, 1),
+    ],
+)
+def test_judged_texts_are_left_out_and_counted(
+    teacher: Path, tmp_path: Path, kind: str, rows: list, judged: dict, left: int
+):
+    pairs = [("text", row) if isinstance(row, str) else row for row in rows]
+    (tmp_path / "a.tsv").write_text("".join(f"{one}\t{two}\n" for one, two in [("q", "c"), *pairs]))
+    keys = {"column": "c"} if kind == "class" else {"column": "q", "pair": "c"}
+    counted = Judged(**judged)
+    found = load_unlabelled(tmp_path / "a.tsv", teacher, tmp_path / "out", 32, kind=kind, judged=counted, **keys)
+    assert (len(found), counted.repeated) == (left, len(rows) - left)
+
+
+def test_a_file_of_judged_texts_alone_is_one_line(teacher: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("a film\na film\n")
+    with pytest.raises(UsageError, match=r"a\.txt: no text in it, but 2 that repeat a dev or test text; name a file"):
+        load_unlabelled(tmp_path / "a.txt", teacher, tmp_path / "out", 8, judged=Judged([example_id("a film")]))
 
 
 def test_text_without_passages_asks_nothing(teacher: Path, tmp_path: Path):

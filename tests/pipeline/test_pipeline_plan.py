@@ -362,8 +362,20 @@ def test_more_text_that_has_been_read_is_counted(recipe: Path):
     (recipe.parent / "more.txt").write_text("a fine film\n" * 1000, encoding="utf-8")
     made, stage = build()
     assert made.unlabelled_tokens(made.recipe.distil) == pytest.approx(12 * 1000 / 4.5)
+    made.cache.run(stage.inputs["data"], SilentProgress())
     made.cache.run(stage, SilentProgress())
     assert made.unlabelled_tokens(made.recipe.distil) == 5 * 1000
+
+
+def test_unlabelled_text_that_is_judged_is_left_out(recipe: Path):
+    path = recipe.parents[1] / "data" / "dev.tsv"
+    judged = path.read_text(encoding="utf-8").splitlines()[1].split("\t")[1]
+    (recipe.parent / "judged.txt").write_text(f"a fine film\n{judged}\n", encoding="utf-8")
+    asked = load_recipe(recipe, [f"distil.unlabelled={recipe.parent / 'judged.txt'}"])
+    build = plan_recipe(asked, Workspace.of_recipe(recipe)).build
+    stage = unlabelled_inputs(build, asked.distil)["unlabelled"]
+    build.cache.run(stage.inputs["data"], SilentProgress())
+    assert build.cache.run(stage, SilentProgress()).summary["rows"] == 1
 
 
 def test_a_recovery_may_have_plain_text_of_its_own(recipe: Path):

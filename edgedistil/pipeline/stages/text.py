@@ -9,6 +9,7 @@ from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stages.data import data_stage
 from edgedistil.recipe.schema import Distil
 from edgedistil.tasks import get_task
 
@@ -42,7 +43,7 @@ def unlabelled_inputs(build: Build, settings: Distil) -> dict[str, Stage]:
         **({"pair": text.pair} if text.pair else {}),
     }
     name = "unlabelled" if text == build.text_of(build.recipe.distil) else "unlabelled-recover"
-    return {"unlabelled": _stage(build, name, text.path, parameters)}
+    return {"unlabelled": _stage(build, name, text.path, parameters, {"data": data_stage(build)})}
 
 
 def text_stage(build: Build) -> Stage:
@@ -63,28 +64,35 @@ def text_stage(build: Build) -> Stage:
     )
 
 
-def _stage(build: Build, name: str, named: str, parameters: dict[str, Any]) -> Stage:
+def _stage(
+    build: Build, name: str, named: str, parameters: dict[str, Any], inputs: dict[str, Stage] | None = None
+) -> Stage:
     path = _found(build.workspace.resolve(named), name)
 
     def work(context: StageContext) -> dict[str, Any]:
+        from edgedistil.data.judged import Judged
         from edgedistil.data.unlabelled import load_unlabelled
 
+        judged = Judged.load(context.inputs["data"], parameters["kind"]) if "data" in context.inputs else Judged()
         options = {key: value for key, value in parameters.items() if key != "max_length"}
         rows = load_unlabelled(
             path,
             build.teacher.folder,
             context.folder / "tokens",
             parameters["max_length"],
+            judged=judged,
             progress=context.progress,
             **options,
         )
-        return {"rows": len(rows), "tokens": int(rows.offsets[-1])}
+        if judged.repeated:
+            context.progress.say(f"  note: {judged.repeated} texts repeat a dev or test text and were left out")
+        return {"rows": len(rows), "tokens": int(rows.offsets[-1]), "repeated": judged.repeated}
 
     return Stage(
         name=name,
         version=_ASKING_VERSION if parameters["kind"] == "span" else VERSION,
         parameters=parameters,
-        inputs={},
+        inputs=inputs or {},
         work=work,
         fingerprints={"text": hash_file(path), "tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
         effort=Effort(seconds=path.stat().st_size / _BYTES_A_SECOND),
