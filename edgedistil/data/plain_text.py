@@ -80,6 +80,8 @@ def _read(path: Path, columns: Sequence[str], optional: str | None = None) -> It
 def _json_rows(path: Path, columns: Sequence[str], optional: str | None) -> Iterator[Row]:
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
             place = f"{path}:{number}"
             try:
                 row = json.loads(line)

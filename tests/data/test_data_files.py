@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def test_in_a_tsv_quotes_and_words_like_null_are_text(tmp_path: Path):
 def test_in_a_csv_quotes_hold_commas_quotes_and_line_ends(tmp_path: Path):
     content = 'id,text,label\n1,"a, ""b""",x\n2,"two\nlines",y\n'
     assert read(tmp_path, "a.csv", content) == {"text": ['a, "b"', "two\nlines"], "label": ["x", "y"]}
+
+
+def test_columns_without_a_name_are_no_obstacle(tmp_path: Path):
+    assert read(tmp_path, "a.csv", ",text,,label\n0,a,x,b\n") == {"text": ["a"], "label": ["b"]}
+
+
+def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path):
+    (tmp_path / "a.tsv").mkdir()
+    assert line_of(tmp_path, "a.tsv", None) == "a.tsv: is a folder, not a file; name the file in it"
+
+
+def test_the_rows_of_a_file_that_cannot_be_unpacked_are_estimated(tmp_path: Path):
+    assert source_of(tmp_path, "a.jsonl.gz", b"no gzip" * 64).estimate_rows() == {"train": 7}
 
 
 def test_windows_files_are_read(tmp_path: Path):
@@ -113,13 +127,28 @@ def test_a_row_is_named_by_the_line_that_it_begins_on_if_it_has_one(
         ("a.tsv", "text\tlabel\n", "a.tsv: the file has a header and no rows; name a file with rows"),
         ("a.csv", "text,label\n\n\n", "a.csv: the file has a header and no rows; name a file with rows"),
         ("a.tsv", "\n\n", "a.tsv:1: the first line must name the columns, each once; add a header line"),
-        ("a.tsv", "text\ttext\na\tb\n", "a.tsv:1: the first line must name the columns, each once"),
+        (
+            "a.tsv",
+            "text\ttext\na\tb\n",
+            "a.tsv:1: the first line must name the columns, each once, and names 'text'",
+        ),
         ("a.tsv", "text\tlabel\na\tb\tc\n", "a.tsv: the first row has 3 columns, the header 2; name every column"),
         ("a.tsv", "text\tlabel\na\tb\na\tb\tc\n", "a.tsv: cannot read it as tsv (Error tokenizing data. C error: Expe"),
         ("a.csv", 'text,label\n"open,x\nb,y\n', "a.csv: cannot read it as csv (Error tokenizing data. C error: EOF"),
-        ("a.jsonl", '{"text": "a"\n{', "a.jsonl: cannot read it as json (JSON parse error"),
+        ("a.jsonl", '{"text": "a"\n{', "a.jsonl:1: not valid JSON (Expecting ',' delimiter); give one object a line"),
+        ("a.jsonl", '{"text": "a", "label": 0}\n\n[1]\n', "a.jsonl:3: the line is no JSON object; give rows such as"),
+        ("a.jsonl", '{"a": 0}\n{"a": 1, "a": 2}\n', "a.jsonl:2: not valid JSON (a key stands twice); give one object"),
+        ("a.jsonl", '{"a": 0}\n{"a": "\\ud800"}\n', "a.jsonl:2: a text has half of a surrogate pair; mend or remove"),
+        ("a.jsonl", "\n\n", "a.jsonl: the file has no rows; name a file with rows"),
+        ("a.jsonl.gz", gzip.compress(b""), "a.jsonl.gz: the file has no rows; name a file with rows"),
+        ("a.csv", "text;label\na;b\n", "a.csv:1: the first line names one column, 'text;label'; part the columns by a"),
+        (
+            "a.csv",
+            "text,label\n".encode("utf-16"),
+            "a.csv:1: not UTF-8 (byte 0xff); convert it, for example: iconv -f utf-16 -t utf-8 a.csv",
+        ),
         ("a.parquet", "no parquet", "a.parquet: cannot read it as parquet (Parquet"),
-        ("a.parquet", "", "a.parquet: cannot read it as parquet (Parquet file size is 0 bytes)"),
+        ("a.parquet", "", "a.parquet: cannot read it as parquet (Parquet file size is 0 bytes); it is damaged or of"),
         (
             "a.tsv",
             b"text\tlabel\na\tb\ncaf\xe9\td\n",

@@ -32,7 +32,7 @@ def write(folder: Path, name: str) -> Path:
     rows = "".join(json.dumps({"id": 1, "label": None, "text": text}) + "\n" for text in texts)
     content = {
         "a.txt": "\n".join(texts) + "\n",
-        "a.jsonl": rows,
+        "a.jsonl": rows.replace("\n", "\n\n"),
         "a.tsv": "id\ttext\n" + "".join(f"1\t{text}\n" for text in texts),
         "a.csv": "text,id\n" + "".join('"{}",1\n'.format(text.replace('"', '""')) for text in texts),
     }

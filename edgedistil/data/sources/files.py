@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import glob
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources.base import Rows, select
 from edgedistil.data.sources.lines import read_lines
 from edgedistil.data.sources.squad import is_squad, read_squad
-from edgedistil.data.sources.text_files import LineNumbers, check_text_file, open_bytes, table_rows
+from edgedistil.data.sources.tables import TABLES, load_table
+from edgedistil.data.sources.text_files import LineNumbers, check_text_file, open_bytes
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Data
 from edgedistil.tasks.base import Column
-
-if TYPE_CHECKING:
-    import datasets
 
 _KINDS = {
     ".tsv": "tsv",
@@ -31,7 +26,6 @@ _KINDS = {
     ".parquet": "parquet",
     ".txt": "lines",
 }
-_TABLES = ("tsv", "csv")
 
 
 class FileSource:
@@ -53,6 +47,8 @@ class FileSource:
             UsageError: When a file is missing or of an unknown kind, or has labels beside it that are not read.
         """
         for path in [*self._paths.values(), *self._labels.values()]:
+            if path.is_dir():
+                raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
             if kind_of(path) is None:
                 raise UsageError(
                     f"unknown kind of file '{path.suffix}'",
@@ -89,7 +85,7 @@ class FileSource:
             table = read_lines(path, self._labels_of(split, path), self._cache)
         else:
             table = load_table(path, kind, self._cache)
-        rows = select(table, self._columns, self._data.group, str(path), 2 if kind in _TABLES else 1)
+        rows = select(table, self._columns, self._data.group, str(path), 2 if kind in TABLES else 1)
         return replace(rows, numbers=_numbers(path, kind, lines, len(table)))
 
     def _labels_of(self, split: str, path: Path) -> Path:
@@ -108,7 +104,7 @@ def _numbers(path: Path, kind: str, lines: int, rows: int) -> Callable[[int], in
     if kind in ("parquet", "squad"):
         return _no_line
     # Blank lines, and rows of several lines, set the two apart.
-    return None if lines == rows + (kind in _TABLES) else LineNumbers(path, kind, rows)
+    return None if lines == rows + (kind in TABLES) else LineNumbers(path, kind, rows)
 
 
 def _no_line(row: int) -> None:
@@ -121,68 +117,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def _about_rows(path: Path) -> int:
-    if path.suffix == ".parquet":
+    if path.suffix in (".parquet", ".gz"):
         return path.stat().st_size // 64
     with open_bytes(path) as stream:
         return max(0, sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")) - 1)
-
-
-def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
-    """Returns a file's table, memory-mapped.
-
-    Args:
-        path: The file.
-        kind: `tsv`, `csv`, `json` or `parquet`.
-        cache: Where the Arrow file is kept.
-
-    Raises:
-        UsageError: When the file cannot be read as that.
-    """
-    import datasets
-
-    # A file that cannot be read is told below, once.
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    options: dict[str, Any] = {}
-    if kind in _TABLES:
-        # Strings throughout: a text that reads "null" or "3" is a text.
-        header = _header(path, kind)
-        options = {
-            "sep": "\t" if kind == "tsv" else ",",
-            "features": datasets.Features({name: datasets.Value("string") for name in header}),
-            "keep_default_na": False,
-            "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL,
-        }
-    builder = "csv" if kind in _TABLES else kind
-    # By contents: what the library has read it knows by path and time alone.
-    kept = cache / hash_file(path)[:16]
-    files = glob.escape(str(path))
-    try:
-        return datasets.load_dataset(builder, data_files=files, split="train", cache_dir=str(kept), **options)
-    except Exception as error:  # noqa: BLE001 - pandas, pyarrow and datasets each raise their own
-        cause = str(error.__cause__ or error).splitlines()[0]
-        raise UsageError(
-            f"cannot read it as {kind} ({cause[:160]})",
-            where=str(path),
-            cure="check its separators and quotes",
-        ) from None
-
-
-def _header(path: Path, kind: str) -> list[str]:
-    header, first = _first_rows(path, kind)
-    if len(set(header)) != len(header) or not header:
-        raise UsageError("the first line must name the columns, each once", where=f"{path}:1", cure="add a header line")
-    if first is None:
-        raise UsageError("the file has a header and no rows", where=str(path), cure="name a file with rows")
-    if len(first) > len(header):
-        # pandas would take the first column for row names and shift all the others.
-        raise UsageError(
-            f"the first row has {len(first)} columns, the header {len(header)}",
-            where=str(path),
-            cure="name every column, and quote a text that holds a separator",
-        )
-    return header
-
-
-def _first_rows(path: Path, kind: str) -> tuple[list[str], list[str] | None]:
-    rows = (row for _, row in table_rows(path, kind))
-    return next(rows, []), next((row for row in rows if row), None)

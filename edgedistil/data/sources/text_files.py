@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import zlib
@@ -42,7 +43,7 @@ def check_text_file(path: Path) -> int:
         raise UsageError(
             f"not UTF-8 (byte 0x{line[error.start]:02x})",
             where=f"{path}:{number}",
-            cure=f"convert it, for example: iconv -f latin1 -t utf-8 {path.name}",
+            cure=f"convert it, for example: iconv -f {_encoding(line)} -t utf-8 {path.name}",
         ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UsageError(
@@ -51,6 +52,10 @@ def check_text_file(path: Path) -> int:
             cure="it is damaged or cut short: copy it again",
         ) from None
     return number
+
+
+def _encoding(line: bytes) -> str:
+    return "utf-16" if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 
 def table_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
