@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from edgedistil.prune.prune import Scores
 
 
-def swap(fisher: Tensor, removed: Sequence[int]) -> list[int]:
+def swap(fisher: Tensor, removed: Sequence[int], widths: Sequence[int] | None = None) -> list[int]:
     """Returns as many blocks to remove, improved by swaps until none lowers the quadratic form.
 
     Args:
         fisher: Of the masks, [blocks, blocks].
         removed: Blocks to start from.
+        widths: Columns of each block; only blocks that are equally wide are swapped, so that no cost changes. None
+            for blocks that are all alike.
     """
+    wide = torch.tensor(widths or [1] * len(fisher))
     gone = list(removed)
     kept = [block for block in range(len(fisher)) if block not in set(gone)]
     while gone and kept:
@@ -40,6 +43,7 @@ def swap(fisher: Tensor, removed: Sequence[int]) -> list[int]:
         # Taking i for j changes s' F s by 2 (F s)_i + F_ii - 2 (F s)_j + F_jj - 2 F_ij.
         change = (2 * pull[out] + fisher.diagonal()[out])[:, None] + (fisher.diagonal()[back] - 2 * pull[back])[None]
         change = change - 2 * fisher[out[:, None], back]
+        change[wide[out][:, None] != wide[back]] = torch.inf
         best = int(change.argmin())
         row, column = divmod(best, len(gone))
         if float(change[row, column]) >= -1e-12 * float(fisher.diagonal().sum()):
@@ -64,8 +68,8 @@ def rearranged(
     """
     found = collect_fisher(model, batches, scores.sublayers, SilentProgress())
     made = []
-    for each, fisher, level in zip(scores.scored, found, levels, strict=True):
-        first = swap(fisher, each.curve.order[:level])
+    for sublayer, each, fisher, level in zip(scores.sublayers, scores.scored, found, levels, strict=True):
+        first = swap(fisher, each.curve.order[:level], [len(block) for block in sublayer.blocks])
         rest = [block for block in each.curve.order if block not in set(first)]
         made.append(replace(each, curve=replace(each.curve, order=(*first, *rest))))
     return made

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from edgedistil.models import EdgeBertForSequenceClassification, keep
+from edgedistil.models.modelling import MODELS
 from edgedistil.progress import SilentProgress
 from edgedistil.prune import GroupLasso, PruneSettings, prune
 from edgedistil.prune.blocks import Sublayer, sublayers_of
@@ -93,6 +95,26 @@ def test_swaps_end_where_no_single_swap_helps(seed: int, size: int, data: st.Dat
     assert best <= quadratic(fisher, start) + 1e-9
     for out, back in itertools.product(set(range(size)) - set(gone), gone):
         assert quadratic(fisher, [*(set(gone) - {back}), out]) >= best - 1e-9
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), size=st.integers(3, 7), narrow=st.booleans())
+def test_swaps_keep_how_wide_the_removed_blocks_are_together(seed: int, size: int, narrow: bool) -> None:
+    fisher, widths = positive(seed, size), [16] * (size - 1) + [8]
+    start = [size - 1, 0] if narrow else [0, 1]
+    assert sum(widths[block] for block in swap(fisher, start, widths)) == sum(widths[block] for block in start)
+
+
+@pytest.mark.parametrize("amount", [0.35, 0.75])
+def test_rearranging_narrow_blocks_keeps_the_budget(
+    model: EdgeBertForSequenceClassification, batches: Batches, amount: float
+) -> None:
+    """An FFN of 40 neurons in blocks of 16 ends in one of 8."""
+    plain = prune(model, labelled(batches), PruneSettings(amount, block=16, score="magnitude"))
+    asked = prune(model, labelled(batches), PruneSettings(amount, block=16, score="magnitude", rearrange=True))
+    assert asked.share <= amount
+    assert asked.model.config.ffn == plain.model.config.ffn
+    assert (asked.heads_kept, asked.ffn_kept) != (plain.heads_kept, plain.ffn_kept)
 
 
 def test_group_lasso_empties_what_is_small_and_leaves_the_rest(model: EdgeBertForSequenceClassification) -> None:
@@ -218,3 +240,37 @@ def test_local_search_is_never_farther_and_keeps_the_budget(
     searched = prune(model, batches, PruneSettings(0.5, block=8, local_search=25))
     assert searched.share <= 0.5
     assert logit_distance(searched.model, model, batches) <= logit_distance(plain.model, model, batches)
+
+
+@pytest.mark.parametrize("head", ["span", "token", "sequence"])
+def test_the_distance_sees_what_the_softmax_sees(
+    model: EdgeBertForSequenceClassification, batches: Batches, head: str
+) -> None:
+    """What moves all logits of a softmax alike is no distance; of a span it goes over the tokens, else the labels."""
+    config = copy.deepcopy(model.config)
+    config.head, config.num_labels = head, 2
+    torch.manual_seed(5)
+    original = MODELS[head](config).eval()
+    start, both = copy.deepcopy(original), copy.deepcopy(original)
+    with torch.no_grad():
+        start.classifier.bias[0] += 3
+        both.classifier.bias += 3
+    assert logit_distance(both, original, batches) < 1e-8
+    if head == "span":
+        assert logit_distance(start, original, batches) < 1e-8
+    else:
+        assert logit_distance(start, original, batches) > 1
+
+
+def test_a_start_that_takes_the_ends_part_is_a_distance(
+    model: EdgeBertForSequenceClassification, batches: Batches
+) -> None:
+    """Start and end move together, but not alike at every token."""
+    config = copy.deepcopy(model.config)
+    config.head, config.num_labels = "span", 2
+    torch.manual_seed(5)
+    original = MODELS["span"](config).eval()
+    moved = copy.deepcopy(original)
+    with torch.no_grad():
+        moved.classifier.weight += torch.randn(config.hidden_size)
+    assert logit_distance(moved, original, batches) > 1

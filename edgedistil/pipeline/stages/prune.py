@@ -22,10 +22,14 @@ from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.pipeline.stages.vocabulary import NAME as VOCABULARY
 from edgedistil.pipeline.stages.vocabulary import trim_stage, vocabulary_stage
 from edgedistil.recipe.schema import Prune
+from edgedistil.tasks import get_task
 
 VERSION = 1
 # Raised when a score gives other models than before, and named only then; group lasso: groups compared in their kind.
 _SCORE_VERSIONS = {"group_lasso": 2}
+# In the same way: a span's distance is centred over its tokens; narrow blocks are swapped with narrow ones.
+_SPAN_DISTANCE_VERSION = 2
+_REARRANGE_VERSION = 2
 _MEASURE_SECONDS = 30.0
 _TOKENS = 28.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
@@ -156,6 +160,10 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
         found["target"] = target
     if prune.score in _SCORE_VERSIONS:
         found["score_version"] = _SCORE_VERSIONS[prune.score]
+    if prune.candidates and get_task(build.recipe.task).kind == "span":
+        found["distance_version"] = _SPAN_DISTANCE_VERSION
+    if prune.rearrange:
+        found["rearrange_version"] = _REARRANGE_VERSION
     if prune.macs is not None:
         found["sequence_length"] = bench.sequence_length
     if prune.size_mb is not None:
