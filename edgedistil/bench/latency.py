@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -119,6 +119,7 @@ class LatencyTable(_Record):
         runtime: Name of the runtime.
         runtime_version: Its version.
         setting: How the files were run.
+        exporter: How often the format's exporter had changed what it writes when the files were made.
         unit: `ms`, a median; or `instructions`, on an emulator, whose clock means nothing.
         rest: Embeddings, norms, biases and classifier: a model without any head or neuron.
         attention: A layer's attention, by heads.
@@ -136,6 +137,7 @@ class LatencyTable(_Record):
     runtime: str
     runtime_version: str
     setting: Setting
+    exporter: int = 0
     unit: Unit = "ms"
     rest: float = Field(ge=0)
     attention: Steps
@@ -148,8 +150,8 @@ class LatencyTable(_Record):
 
     @property
     def key(self) -> str:
-        """Names what the table holds for: device, runtime with its version, and setting."""
-        return table_key(self.device, self.runtime_version, self.setting)
+        """Names what the table holds for: device, runtime with its version, setting, and the exporter of its files."""
+        return table_key(self.device, self.runtime_version, self.setting, self.exporter)
 
     @property
     def held_out_error(self) -> float:
@@ -186,13 +188,15 @@ class LatencyTable(_Record):
         return self.model_copy(update={"rest": max(self.rest + offset, 0.0)})
 
 
-def table_key(device: DeviceFacts, runtime_version: str, setting: Setting) -> str:
-    """Returns 16 hexadecimal digits that change with the device, the runtime's version or the setting."""
+def table_key(device: DeviceFacts, runtime_version: str, setting: Setting, exporter: int = 0) -> str:
+    """Returns 16 hexadecimal digits that change with the device, the runtime's version, the setting or the exporter."""
     facts = {
         "version": TABLE_VERSION,
         "device": device.fingerprint,
         "runtime_version": runtime_version,
         "setting": setting.model_dump(),
+        # Named only once there was a change, so that tables of before keep their names.
+        **({"exporter": exporter} if exporter else {}),
     }
     return hash_value(facts)[:16]
 
@@ -212,8 +216,27 @@ def read_table(path: Path) -> LatencyTable:
         raise UsageError(f"cannot be read ({error})", where=str(path), cure=cure) from error
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
+        key = ".".join(str(part) for part in fault["loc"]) or "the file"
         raise UsageError(f"not a latency table ({key}: {fault['msg']})", where=str(path), cure=cure) from error
+
+
+def kept_tables(
+    folder: Path, device_name: str, format_name: str, say: Callable[[str], None] | None = None
+) -> Iterator[LatencyTable]:
+    """Returns the tables of a device and format that a folder keeps; a damaged file is passed over.
+
+    Args:
+        folder: Holds tables, by device and format.
+        device_name: The profile's name.
+        format_name: Key of the bundle's formats.
+        say: Told of every damaged file.
+    """
+    for path in sorted(folder.glob(f"{device_name}-{format_name}-*.json")):
+        try:
+            yield read_table(path)
+        except UsageError as error:
+            if say:
+                say(f"edgedistil: {error.where}: {error.what}; passed over")
 
 
 def write_table(table: LatencyTable, path: Path) -> None:

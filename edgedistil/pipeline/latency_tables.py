@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.bench.facts import DeviceFacts
-from edgedistil.bench.latency import LatencyTable, Setting, Shape, read_table
+from edgedistil.bench.latency import LatencyTable, Setting, Shape, kept_tables
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.errors import UsageError, did_you_mean
+from edgedistil.export.versions import exporter_changes
 from edgedistil.pipeline.cache import StageCache, cache_root
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.profiling.runtimes import check_runtime
@@ -92,11 +93,12 @@ def check_format(recipe: Recipe, prune: Prune) -> None:
 
 
 def known_table(build: Build) -> LatencyTable | None:
-    """Returns the table that a recipe's device was given earlier, if it was."""
+    """Returns the table that a recipe's device was given earlier, if it was and nothing it depends on has changed."""
     place, folder = build.place, tables_folder(build.workspace.root)
-    for path in sorted(folder.glob(f"{place.device.profile.name}-{place.setting.format}-*.json")):
-        table = read_table(path)
-        if table.setting == place.setting and table.device.same_device(place.facts):
+    now = (place.setting, place.runtime_version, exporter_changes(place.setting.format))
+    for table in kept_tables(folder, place.device.profile.name, place.setting.format):
+        made = (table.setting, table.runtime_version, table.exporter)
+        if made == now and table.device.same_device(place.facts):
             return table
     return None
 

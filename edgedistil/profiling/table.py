@@ -9,12 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edgedistil.bench.cases import Case
-from edgedistil.bench.latency import LatencyTable, Probe, Setting, Shape, read_table, table_key, write_table
+from edgedistil.bench.latency import LatencyTable, Probe, Setting, Shape, kept_tables, table_key, write_table
 from edgedistil.bench.latency_fit import Costs, Design, designs, grid_of, solve, steady_costs, unit_of
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.devices.profile import Device
+from edgedistil.export.versions import exporter_changes
 from edgedistil.models.configuration import EdgeBertConfig
 from edgedistil.profiling.files import file_name, make_file
 from edgedistil.profiling.runtimes import check_runtime
@@ -103,7 +104,7 @@ def make_table(
 def table_for(
     device: Device, setting: Setting, cache: Path, progress: Progress | None = None, *, fresh: bool = False
 ) -> LatencyTable:
-    """Returns the cached table of a device and setting, or makes it: a change of device or runtime makes it anew.
+    """Returns the cached table of a device and setting, or makes it: another device, runtime or exporter makes it anew.
 
     Args:
         device: Where to measure.
@@ -119,8 +120,7 @@ def table_for(
     progress = progress or SilentProgress()
     check_runtime(device.profile, setting.format)
     if not fresh:
-        for path in sorted(cache.glob(f"{device.profile.name}-{setting.format}-*.json")):
-            table = read_table(path)
+        for table in kept_tables(cache, device.profile.name, setting.format, progress.say):
             if table.setting == setting and table.key == _key_now(device, setting, cache):
                 return table
     table = make_table(device, setting, progress=progress)
@@ -135,7 +135,7 @@ def _key_now(device: Device, setting: Setting, cache: Path) -> str:
         tiny = Shape(layers=1, hidden_size=8, head_size=8, heads=1, ffn=8)
         make_file(Design((1,), (8,)), setting.model_copy(update={"shape": tiny}), path)
     made = device.bench([case_of("version", path, setting)], None, _GLANCE).complete()[0]
-    return table_key(made.device, made.runtime_version, setting)
+    return table_key(made.device, made.runtime_version, setting, exporter_changes(setting.format))
 
 
 def _files(models: Sequence[Design], setting: Setting, folder: Path, progress: Progress) -> list[Case]:
@@ -162,6 +162,7 @@ def _table(device: Device, setting: Setting, first: Measurement, costs: Costs) -
         runtime=first.runtime,
         runtime_version=first.runtime_version,
         setting=setting,
+        exporter=exporter_changes(setting.format),
         rest=costs.rest,
         attention=costs.attention,
         ffn=costs.ffn,

@@ -113,8 +113,9 @@ def test_the_key_changes_with_device_runtime_and_setting() -> None:
         table_key(other, "2", made.setting),
         table_key(made.device, "3", made.setting),
         table_key(made.device, "2", longer),
+        table_key(made.device, "2", made.setting, exporter=1),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert table_key(made.device.model_copy(update={"python": "9"}), "2", made.setting) == made.key
 
 

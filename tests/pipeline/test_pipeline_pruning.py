@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tiny import write_workspace
 from weighing import WeighingDevice
 
 from edgedistil.bench.cases import Case
+from edgedistil.bench.latency import LatencyTable, Steps, write_table
 from edgedistil.bench.measurement import Interval
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.devices.profile import DeviceProfile, Kind, register
@@ -35,6 +37,8 @@ from edgedistil.recipe.schema import Prune
 
 ONNX = ("prune.format=onnx-fp32", "export.formats=[onnx-fp32]", "bench.device=scales")
 
+RUNTIME = importlib.metadata.version("onnxruntime")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
@@ -43,7 +47,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    register("weighing", Kind(DeviceProfile, lambda profile: WeighingDevice(profile=profile)))
+    register("weighing", Kind(DeviceProfile, lambda profile: WeighingDevice(RUNTIME, profile)))
     root = tmp_path_factory.mktemp("pruning")
     made = write_workspace(root)
     (root / "devices").mkdir()
@@ -83,6 +87,38 @@ def test_an_impossible_target_is_refused_before_any_training(recipe: Path) -> No
         plan(recipe, "prune.latency_ms=2")
     with pytest.raises(UsageError, match=r"prune\.size_mb: 0\.01 MB is impossible: .*; ask for at least 0\.\d+"):
         plan(recipe, "prune.size_mb=0.01")
+
+
+def test_a_table_of_another_runtime_or_exporter_refuses_nothing(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor does a damaged one stand in the way."""
+    monkeypatch.setenv("EDGEDISTIL_CACHE", str(tmp_path))
+    place = plan(recipe, "prune.speedup=1.2").build.place
+    shape = place.setting.shape
+    attention, ffn = (Steps(widths=[0, whole], costs=[0.0, 1.0]) for whole in (shape.heads, shape.ffn))
+    table = LatencyTable(
+        device_name="scales",
+        device=place.facts,
+        runtime="onnxruntime",
+        runtime_version=RUNTIME,
+        setting=place.setting,
+        unit="instructions",
+        rest=1.0,
+        attention=attention,
+        ffn=ffn,
+        last_attention=attention,
+        last_ffn=ffn,
+    )
+    path = tmp_path / "latency" / "scales-onnx-fp32-1.json"
+    write_table(table, path)
+    with pytest.raises(UsageError, match="500 times faster is impossible"):
+        plan(recipe, "prune.speedup=500")
+    for changed in ({"runtime_version": "0.1"}, {"exporter": 9}):
+        write_table(table.model_copy(update=changed), path)
+        plan(recipe, "prune.speedup=500")
+    path.write_text('{"table_version": 1, "dev', encoding="utf-8")
+    plan(recipe, "prune.speedup=500")
 
 
 def test_budgets_of_files_that_cannot_be_are_refused(recipe: Path) -> None:

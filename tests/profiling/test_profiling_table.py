@@ -58,6 +58,10 @@ def test_a_table_predicts_models_it_never_saw_and_is_kept(tmp_path: Path, monkey
         table_for(device, SETTING.model_copy(update={"sequence_length": 4}), tmp_path)
     with anew:
         table_for(device, SETTING, tmp_path, fresh=True)
+    with monkeypatch.context() as changed, anew:
+        changed.setattr("edgedistil.profiling.table.exporter_changes", lambda name: 1)
+        table_for(device, SETTING, tmp_path)
+    (tmp_path / "scales-onnx-fp32-0.json").write_text('{"table_version": 1, "dev')
     assert table_for(device, SETTING, tmp_path) == table
 
     config = EdgeBertConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgedistil.export.versions import exporter_changes
 from edgedistil.hashing import hash_value
 from edgedistil.pipeline.latency_tables import tables_folder
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
@@ -22,6 +23,7 @@ def latency_table_stage(build: Build) -> Stage:
         UsageError: When there is no such device, or it cannot run the format.
     """
     place = build.place
+    changes = exporter_changes(place.setting.format)
 
     def work(context: StageContext) -> dict[str, Any]:
         from edgedistil.bench.latency import write_table
@@ -40,7 +42,11 @@ def latency_table_stage(build: Build) -> Stage:
     return Stage(
         name=NAME,
         version=VERSION,
-        parameters={"setting": place.setting.model_dump(), "runtime_version": place.runtime_version},
+        parameters={
+            "setting": place.setting.model_dump(),
+            "runtime_version": place.runtime_version,
+            **({"exporter": changes} if changes else {}),
+        },
         inputs={},
         work=work,
         fingerprints={"device": hash_value(place.facts.model_dump(exclude={"memory_mb"}))},
