@@ -11,13 +11,42 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from edgedistil.errors import UsageError
 from edgedistil.prune.curve import Curve
 
 _COMPACT_BELOW = 0.8
+# What is added where a Hessian is not positive definite: shares of its mean diagonal, each ten times the last.
+_EXTRA = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+
+def factored(hessian: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Returns a Hessian, damped further where it needs to be, and the Cholesky factor of it or of a part.
+
+    Sums in fp32 of inputs whose mean is far larger than their spread, or too little damping, leave one that is not
+    positive definite. Both sides of a least squares must see the same damping, or it pulls the weight towards 0.
+
+    Args:
+        hessian: Damped second moments of the inputs, [columns, columns].
+        index: Rows and columns of the part; None for all.
+
+    Raises:
+        UsageError: When no damping makes it positive definite: it holds numbers that are not finite.
+    """
+    scale = hessian.diagonal().abs().mean()
+    for share in _EXTRA:
+        damped = hessian + torch.diag((share * scale).expand(len(hessian))) if share else hessian
+        factor, failed = torch.linalg.cholesky_ex(damped if index is None else damped[index[:, None], index])
+        if not int(failed):
+            return damped, factor
+    raise UsageError(
+        "what enters a layer on the calibration text has no variance that can be pruned by",
+        where="prune",
+        cure="check that the model's weights are finite, or choose prune.score: magnitude",
+    )
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    return torch.cholesky_inverse(factored(matrix)[1])
 
 
 def _block_errors(weight: Tensor, inverse: Tensor, blocks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -81,6 +110,9 @@ def obs_curve(weight: Tensor, hessian: Tensor, blocks: Sequence[Sequence[int]]) 
 
     Returns:
         The order of removal and the cumulative squared error E |W x - W' x|^2 at each level, damping included.
+
+    Raises:
+        UsageError: When H holds numbers that are not finite.
     """
     weight, inverse = weight.double().clone(), _inverse(hessian.double())
     order: list[int] = []
@@ -113,11 +145,14 @@ def least_squares(weight: Tensor, hessian: Tensor, kept: Sequence[int]) -> Tenso
 
     Returns:
         [rows, columns] in fp64, zero in every other column.
+
+    Raises:
+        UsageError: When the moments hold numbers that are not finite.
     """
     weight, hessian = weight.double(), hessian.double()
     best = torch.zeros_like(weight)
     if kept:
         index = torch.tensor(list(kept), device=weight.device)
-        inner = torch.linalg.cholesky(hessian[index[:, None], index])
+        hessian, inner = factored(hessian, index)
         best[:, index] = torch.cholesky_solve((weight @ hessian[:, index]).T, inner).T
     return best

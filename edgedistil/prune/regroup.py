@@ -12,6 +12,7 @@ from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress, SilentProgress
 from edgedistil.prune.blocks import Sublayer
 from edgedistil.prune.moments import Batch, collect_moments
+from edgedistil.prune.obs import factored
 
 
 def neuron_errors(weight: Tensor, hessian: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def neuron_errors(weight: Tensor, hessian: Tensor) -> Tensor:
     The column's squared norm over its diagonal entry of the inverse Hessian: OBS for one column (arXiv 2302.04089,
     equation 2, with blocks of one).
     """
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian.double()))
+    inverse = torch.cholesky_inverse(factored(hessian.double())[1])
     return weight.double().square().sum(0) / inverse.diagonal()
 
 

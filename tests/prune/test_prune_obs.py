@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from edgedistil.errors import UsageError
 from edgedistil.prune.moments import Moments
 from edgedistil.prune.obs import least_squares, obs_curve
 
@@ -96,6 +97,28 @@ def test_the_free_bias_is_least_squares_with_an_intercept() -> None:
         torch.testing.assert_close((weight - new) @ moments.mean(), solution[-1], rtol=1e-3, atol=1e-3)
         if level and kept:
             assert best < fit(target, inputs[:, kept])[1]
+
+
+def test_inputs_far_from_0_are_damped_until_they_can_be_solved_for() -> None:
+    """Sums in fp32 leave no variance of inputs whose mean is far larger than their spread."""
+    weight, inputs = problem(3, 8)
+    moments = Moments(torch.zeros(8), torch.zeros(8, 8), torch.zeros(5))
+    moments.add(3000 + 0.01 * inputs.float(), torch.ones(len(inputs), 5), 1)
+    hessian = moments.covariance(1e-2)
+    with pytest.raises(torch.linalg.LinAlgError):
+        torch.linalg.cholesky(hessian)
+    curve = obs_curve(weight, hessian, split(8, 2))
+    assert sorted(curve.order) == [0, 1, 2, 3]
+    assert torch.tensor(curve.errors).isfinite().all()
+    kept = [0, 1, 4, 5]
+    found = least_squares(weight, hessian, kept)[:, kept]
+    assert 0.1 < float(found.norm() / weight[:, kept].norm()) < 10
+
+
+def test_moments_that_are_not_finite_are_refused_in_a_line() -> None:
+    weight, inputs = problem(3, 4)
+    with pytest.raises(UsageError, match=r"prune: what enters a layer .*; check that the model's weights are finite"):
+        obs_curve(weight, (inputs.T @ inputs) * torch.nan, split(4, 2))
 
 
 def test_compaction_at_width_changes_no_order() -> None:
