@@ -68,6 +68,12 @@ def read_word_pieces(folder: Path) -> dict[str, Any]:
     return fields
 
 
+def _ids_of(fields: dict[str, Any]) -> dict[str, int]:
+    """Returns the id of every piece of a parsed `tokenizer.json`, tokens that were added behind the others included."""
+    added = {token["content"]: token["id"] for token in fields.get("added_tokens", [])}
+    return {**fields["model"]["vocab"], **added}
+
+
 def count_pieces(tokeniser: Tokenizer, texts: Iterable[str]) -> Counter[int]:
     """Returns how often each piece occurs in some text, special tokens left out."""
     counts: Counter[int] = Counter()
@@ -112,7 +118,7 @@ def choose_pieces(
     kept |= {vocabulary[piece] for piece in letters_of(fields)}
     kept |= {token["id"] for token in fields.get("added_tokens", [])}
     kept |= {vocabulary[piece] for piece in (*_SPECIAL, fields["model"].get("unk_token")) if piece in vocabulary}
-    return Trimmed(tuple(sorted(kept)), len(vocabulary))
+    return Trimmed(tuple(sorted(kept)), max(_ids_of(fields).values()) + 1)
 
 
 def letters_of(fields: dict[str, Any]) -> list[str]:
@@ -153,7 +159,7 @@ def trim_tokeniser(folder: Path, trimmed: Trimmed, target: Path) -> None:
     }
     for token in fields.get("added_tokens", []):
         token["id"] = new_ids[token["id"]]
-    _renumber(fields.get("post_processor"), fields["model"]["vocab"])
+    _renumber(fields.get("post_processor"), _ids_of(fields))
     padding = fields.get("padding")
     if padding:
         padding["pad_id"] = new_ids[padding["pad_id"]]
@@ -173,7 +179,9 @@ def _copy_settings(folder: Path, new_ids: dict[int, int], target: Path) -> None:
         fields = json.loads(settings.read_text(encoding="utf-8"))
         tokens = fields.get("added_tokens_decoder")
         if tokens:
-            fields["added_tokens_decoder"] = {str(new_ids[int(old)]): token for old, token in tokens.items()}
+            fields["added_tokens_decoder"] = {
+                str(new_ids[int(old)]): token for old, token in tokens.items() if int(old) in new_ids
+            }
         (target / settings.name).write_text(json.dumps(fields, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
@@ -246,6 +254,6 @@ def unknown_share(folder: Path, pieces: npt.NDArray[np.int32]) -> float:
     fields = read_word_pieces(folder)
     unknown = fields["model"]["vocab"].get(fields["model"].get("unk_token"))
     special = [token["id"] for token in fields.get("added_tokens", []) if token["id"] != unknown]
-    counts = np.bincount(pieces, minlength=len(fields["model"]["vocab"]))
+    counts = np.bincount(pieces, minlength=max(_ids_of(fields).values()) + 1)
     counts[special] = 0
     return 0.0 if unknown is None else float(counts[unknown] / max(counts.sum(), 1))

@@ -105,6 +105,27 @@ def test_a_letter_known_in_longer_pieces_alone_keeps_them(folder: Path, tmp_path
     assert len(PIECES) + 1 not in kept
 
 
+def test_tokens_that_were_added_behind_the_vocabulary_stay(folder: Path, tmp_path: Path) -> None:
+    """As `add_tokens` of Hugging Face leaves them: one word, one special token, and a separator of its own."""
+    whole, (word, mark) = read_tokeniser(folder), (len(PIECES), len(PIECES) + 1)
+    assert whole.add_tokens(["#plot"]) == whole.add_special_tokens(["[END]"]) == 1
+    fields = json.loads(whole.to_str())
+    fields["post_processor"] = {"type": "BertProcessing", "sep": ["[END]", mark], "cls": ["[CLS]", 28]}
+    added = {str(word): {"content": "#plot"}, str(mark): {"content": "[END]"}, "40": {"content": "rain"}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(fields), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}), encoding="utf-8")
+    trimmed = choose_pieces(tmp_path, pieces_of(folder, ["good film"]))
+    assert trimmed.pieces == len(PIECES) + 2
+    trim_tokeniser(tmp_path, trimmed, tmp_path / "small")
+    old, new = read_tokeniser(tmp_path), read_tokeniser(tmp_path / "small")
+    before, after = old.encode("good #plot film"), new.encode("good #plot film")
+    assert after.tokens == before.tokens == ["[CLS]", "good", "#plot", "film", "[END]"]
+    assert after.ids == [trimmed.new_ids[old_id] for old_id in before.ids]
+    assert unknown_share(tmp_path / "small", np.array(after.ids)) == 0
+    kept = json.loads((tmp_path / "small" / "tokenizer_config.json").read_text())["added_tokens_decoder"]
+    assert kept == {str(len(trimmed.kept) - 2): {"content": "#plot"}, str(len(trimmed.kept) - 1): {"content": "[END]"}}
+
+
 @pytest.mark.parametrize("lost", ["q", "##q", "[SEP]"])
 def test_a_letter_without_a_piece_is_refused(folder: Path, tmp_path: Path, lost: str) -> None:
     kept = tuple(number for number, piece in enumerate(PIECES) if piece != lost)
