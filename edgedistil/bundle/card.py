@@ -47,6 +47,7 @@ def render_card(manifest: Manifest) -> str:
         titles={name: made.title for name, made in FORMATS.items()},
         onnx=_first(manifest, "onnx-int8", "onnx-fp32"),
         tflite=_first(manifest, "tflite-int8", "tflite-fp32"),
+        weights=manifest.record("pytorch"),
         stages={stage.name for stage in manifest.lineage},
         vocabulary=next((stage.summary for stage in manifest.lineage if stage.name == "vocabulary"), None),
         seconds=sum(stage.seconds for stage in manifest.lineage),

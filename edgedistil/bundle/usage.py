@@ -66,7 +66,7 @@ def _sequence(manifest: Manifest, *, pair: bool) -> Usage:
         noun=f"scorer of a {thing}" if value else "classifier of pairs of texts" if pair else "text classifier",
         pipeline="text-classification",
         model_class="ORTModelForSequenceClassification",
-        options=', function_to_apply="none"' if value else "",
+        options=", truncation=True" + (', function_to_apply="none"' if value else ""),
         call='{"text": first, "text_pair": second}' if pair else "text",
         given=given,
         encode="first, second" if pair else "text",

@@ -38,6 +38,8 @@ def _plain_config(config: EdgeBertConfig) -> PretrainedConfig:
     """The nearest `bert` or `distilbert` configuration, with the widths of the widest layer."""
     shared = {key: getattr(config, key) for key in ("vocab_size", "max_position_embeddings", "pad_token_id")}
     shared |= {"initializer_range": config.initializer_range, "id2label": dict(config.id2label)}
+    # Given the numbers' labels alone, `transformers` writes none of the labels' numbers.
+    shared["label2id"] = {label: number for number, label in config.id2label.items()}
     layers, heads, ffn = config.num_hidden_layers, config.num_attention_heads, max(config.ffn)
     if config.type_vocab_size:
         return BertConfig(

@@ -21,6 +21,7 @@ from edgedistil.export.search.records import SearchLog
 from edgedistil.export.targeting import export_to_target
 from edgedistil.export.tokenizer import copy_tokenizer
 from edgedistil.models import count_parameters, is_uniform, load_model, root_config, save_model, save_plain
+from edgedistil.models.configuration import EdgeBertConfig
 from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.pipeline.quantising import calibrating_of, target_of
 from edgedistil.pipeline.stage import Stage, StageContext
@@ -68,7 +69,12 @@ def make_bundle(
     dev = open_tokens(context.inputs["data"] / "dev")
     work = context.folder / "files"
     work.mkdir()
-    copy_tokenizer(tokeniser_folder(build, context.inputs["data"]), work)
+    copy_tokenizer(
+        tokeniser_folder(build, context.inputs["data"]),
+        work,
+        token_types=_told_types(model.config),
+        max_length=build.recipe.max_length,
+    )
     exported, log = _export(build, model, name, formats, work, context)
     left_out = {file.format: file.failure for file in exported if file.failure}
     for failure in left_out.values():
@@ -96,6 +102,11 @@ def make_bundle(
         "forms": {file.format: file.form.as_json() for file in exported if file.form},
         "parameters": model.num_parameters(),
     }
+
+
+def _told_types(config: EdgeBertConfig) -> bool:
+    """Returns whether `transformers` must give a model its token types: ours sees where the second text begins."""
+    return config.type_vocab_size > 0 and config.separator_token_id is not None
 
 
 def _export(

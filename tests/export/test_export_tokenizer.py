@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import tiny
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, pipeline
 
 from edgedistil.errors import UsageError
 from edgedistil.export.tokenizer import copy_tokenizer
+from edgedistil.models import MODELS, EdgeBertConfig, save_plain
 
 TEXTS = [text for _, text in tiny.sentences(20, 9)] + ["", "Unknown WORDS, café!", "film " * 100]
 
@@ -57,6 +58,32 @@ def test_a_tokeniser_alone_still_opens_in_transformers(source: Path, tmp_path: P
     }
     reread = AutoTokenizer.from_pretrained(tmp_path / "made")
     assert reread("the film")["input_ids"][0] == 2
+
+
+ASKED = {
+    "sequence": ("text-classification", {"inputs": "film " * 100}, {"truncation": True}),
+    "token": ("token-classification", {"inputs": "film " * 100}, {}),
+    "span": ("question-answering", {"question": "film", "context": "the film was dull " * 50}, {}),
+}
+
+
+@pytest.mark.parametrize("head", ASKED)
+def test_transformers_pipelines_take_a_plain_students_folder_as_it_is(world, tmp_path: Path, head: str):
+    task, asked, options = ASKED[head]
+    sizes = {"vocab_size": 114, "hidden_size": 32, "head_size": 16, "ffn": [32], "max_position_embeddings": 24}
+    save_plain(MODELS[head](EdgeBertConfig(head=head, id2label={0: "left", 1: "right"}, **sizes)), tmp_path)
+    copy_tokenizer(world.teacher, tmp_path, token_types=False, max_length=24)
+    made = pipeline(task, model=str(tmp_path), **options)
+    assert made.model.config.label2id == {"left": 0, "right": 1}
+    assert made(**asked)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\xff"])
+def test_broken_settings_are_one_line(source: Path, tmp_path: Path, content: str):
+    (source / "tokenizer_config.json").write_text(content, encoding="latin-1")
+    with pytest.raises(UsageError, match=r"tokenizer_config\.json: "):
+        copy_tokenizer(source, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_folder_without_a_tokeniser_is_one_line(tmp_path: Path):

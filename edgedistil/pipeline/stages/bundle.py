@@ -25,7 +25,7 @@ from edgedistil.pipeline.stages.vocabulary import shipped_data_stage
 from edgedistil.recipe.schema import FormatName
 from edgedistil.recipe.shipping import SMOOTHED
 
-VERSION = 5
+VERSION = 6
 _TFLITE_STATIC = {"tflite-int8-static", "tflite-int16-static"}
 _SECONDS_A_FORMAT = 12.0
 # A format that misses its target is made and run about a dozen times.

@@ -29,7 +29,7 @@ def general_stage(build: Build) -> Stage:
         model, summary = distil_over_text(build, settings, context)
         save_model(model, context.folder / "model")
         save_plain(model, context.folder / "encoder")
-        copy_tokenizer(build.teacher.folder, context.folder / "encoder")
+        copy_tokenizer(build.teacher.folder, context.folder / "encoder", token_types=False)
         return summary
 
     return Stage(
