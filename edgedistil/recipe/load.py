@@ -109,11 +109,11 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     node = raw
     for parent in parents:
         child = node.get(parent)
-        if child is None:
-            child = node[parent] = {}
-        if not isinstance(child, dict):
+        if child is not None and not isinstance(child, dict):
             raise UsageError(f"'{parent}' is not a section", where=f"--set {override}")
-        node = child
+        # A YAML alias and its anchor are one object: what is set in one place stays there.
+        node[parent] = dict(child or {})
+        node = node[parent]
     node[last] = _read_yaml(value, f"--set {override}", numbered=False)
     if parents == ["prune"] and last in BUDGETS:
         # A budget given on the command line replaces the recipe's, rather than joining it.

@@ -119,6 +119,13 @@ def test_the_workspace_is_the_folder_above_export_else_the_files_own(tmp_path: P
     assert workspace.run_folder("small") == tmp_path / "runs" / "small"
 
 
+def test_an_override_of_an_anchored_section_leaves_its_alias_as_it_is():
+    text = BASE.replace("{parameters: 0.5}", "{parameters: 0.5, recover: &same {epochs: 3}}") + "distil: *same\n"
+    recipe = parse_recipe(text, ["distil.epochs=5"])
+    assert recipe.prune
+    assert (recipe.prune.recover.epochs, recipe.distil.epochs) == (3, 5)
+
+
 def test_every_recipe_and_part_of_one_in_the_readme_loads():
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
