@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from edgedistil.cli.console import open_console
 from edgedistil.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgedistil.pipeline.cache import Entry
 
 cache_app = typer.Typer(help="List or remove finished stages.", no_args_is_help=True)
 
@@ -23,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @cache_app.command("ls")
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List finished stages, the newest first.
+    """List finished stages, the newest first; one whose record is lost is shown as damaged.
 
     Example: `edgedistil cache ls`
     """
@@ -46,7 +49,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         return
     table = Table("stage", "key", "MB", "took", "made", title=str(cache.root), title_justify="left")
     for row in rows:
-        took = human_time(row["seconds"])
+        took = "damaged" if row["seconds"] is None else human_time(row["seconds"])
         table.add_row(row["name"], row["key"], str(row["megabytes"]), took, row["made"])
     open_console().print(table)
 
@@ -67,15 +70,20 @@ def rm(
     cache = StageCache(cache_root(Path.cwd()))
     if not what and not everything:
         raise UsageError("nothing named", cure="name stages or keys, or give --all")
+    if any(not name.strip() for name in what or []):
+        raise UsageError("a name is empty", cure="nothing was removed; name stages or keys, or give --all")
     entries = cache.entries()
-    chosen = (
-        entries if everything else [e for e in entries if any(e.name == w or e.key.startswith(w) for w in what or [])]
-    )
-    if not chosen and not everything:
+    unknown = [name for name in what or [] if not any(_is_named(entry, name) for entry in entries)]
+    if unknown:
         raise UsageError(
-            f"no stage is named {', '.join(what or [])}", where=str(cache.root), cure="see: edgedistil cache ls"
+            f"no stage is named {', '.join(unknown)}",
+            where=str(cache.root),
+            cure="nothing was removed; see: edgedistil cache ls",
         )
-    freed = sum(cache.remove(entry) for entry in chosen)
-    if everything:
-        freed += cache.remove_partial()
+    chosen = entries if everything else [entry for entry in entries if any(_is_named(entry, w) for w in what or [])]
+    freed = cache.remove(chosen, partial=everything)
     typer.echo(f"removed {len(chosen)} stages, {freed / 1e6:.1f} MB")
+
+
+def _is_named(entry: Entry, name: str) -> bool:
+    return name == entry.name or entry.key.startswith(name)

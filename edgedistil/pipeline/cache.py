@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.pipeline.locks import removing, stage_lock, using
 from edgedistil.pipeline.processes import is_main, meet, wait_for
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.progress import Progress, SilentProgress
@@ -51,6 +51,23 @@ class Finished:
     def record(self) -> Path:
         """Returns the file that tells all this, and that it is done."""
         return self.folder / _RECORD
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stage's folder in the cache.
+
+    Attributes:
+        folder: Its files.
+        name: The stage's name.
+        key: The stage's key, of which only the first 16 digits are known without a record.
+        seconds: Time it took; None where its record is missing or damaged: it is no result, and can only be removed.
+    """
+
+    folder: Path
+    name: str
+    key: str
+    seconds: float | None
 
 
 class StageCache:
@@ -90,7 +107,7 @@ class StageCache:
             return self._assist(stage)
         inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
         partial = self._partial / _folder_name(stage)
-        with _disk_errors(stage, self.root), _lock(partial.with_name(f"{partial.name}.lock"), stage):
+        with _disk_errors(stage, self.root), stage_lock(partial.with_name(f"{partial.name}.lock"), stage.name):
             self._check_space(stage)
             return self._work(stage, partial, inputs, progress)
 
@@ -121,6 +138,8 @@ class StageCache:
         record = {name: value for name, value in asdict(done).items() if name not in ("folder", "reused")}
         (folder / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         self._stages.mkdir(parents=True, exist_ok=True)
+        # What lies there has no record, or it would have been found: it is no result.
+        shutil.rmtree(done.folder, ignore_errors=True)
         folder.rename(done.folder)
         shutil.rmtree(partial, ignore_errors=True)
         return done
@@ -145,21 +164,50 @@ class StageCache:
                 cure="free space, or set EDGEDISTIL_CACHE to a larger disk; earlier stages are kept",
             )
 
-    def entries(self) -> list[Finished]:
-        """Returns every finished stage, the newest first."""
+    def used(self) -> AbstractContextManager[None]:
+        """Keeps the stages from being removed while a run reads them.
+
+        Raises:
+            EdgeDistilError: When the cache's folder cannot be made or written.
+        """
+        return using(self.root)
+
+    def entries(self) -> list[Entry]:
+        """Returns every stage's folder, the newest first."""
         folders = sorted(self._stages.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return [found for found in map(self._read, folders) if found]
+        return [self._entry(folder) for folder in folders]
 
-    def remove(self, entry: Finished) -> int:
-        """Removes a finished stage; returns the bytes freed."""
-        size = folder_bytes(entry.folder)
-        shutil.rmtree(entry.folder)
-        return size
+    def _entry(self, folder: Path) -> Entry:
+        try:
+            found = self._read(folder)
+        except UsageError:
+            found = None
+        if found:
+            return Entry(folder, found.name, found.key, found.seconds)
+        name, _, digits = folder.name.rpartition("-")
+        return Entry(folder, name, digits, None)
 
-    def remove_partial(self) -> int:
-        """Removes what killed runs left; returns the bytes freed."""
-        size = folder_bytes(self._partial)
-        shutil.rmtree(self._partial, ignore_errors=True)
+    def remove(self, entries: Iterable[Entry], *, partial: bool = False) -> int:
+        """Removes stages; returns the bytes freed.
+
+        Args:
+            entries: What `entries` has returned.
+            partial: What killed runs left as well.
+
+        Raises:
+            EdgeDistilError: When a run uses the cache, and nothing is removed; or when a folder cannot be.
+        """
+        folders = [entry.folder for entry in entries] + ([self._partial] if partial else [])
+        there = [folder for folder in folders if folder.is_dir()]
+        if not there:
+            return 0
+        with removing(self.root):
+            size = sum(map(folder_bytes, there))
+            for folder in there:
+                try:
+                    shutil.rmtree(folder)
+                except OSError as error:
+                    raise EdgeDistilError(f"it cannot be removed ({error.strerror})", where=str(folder)) from None
         return size
 
     def _read(self, folder: Path) -> Finished | None:
@@ -210,17 +258,3 @@ def _disk_errors(stage: Stage, root: Path) -> Iterator[None]:
             where=str(root),
             cure="free space and run the same command again; earlier stages are kept",
         ) from error
-
-
-@contextmanager
-def _lock(path: Path, stage: Stage) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EdgeDistilError(
-                f"another run is working on stage '{stage.name}'", where=str(path), cure="wait for it to end"
-            ) from None
-        yield
-    path.unlink(missing_ok=True)

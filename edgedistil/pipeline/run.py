@@ -39,6 +39,11 @@ def run_plan(plan: Plan, progress: Progress) -> Outcome:
     Raises:
         EdgeDistilError: From the first stage that fails; those before it are kept.
     """
+    with plan.build.cache.used():
+        return _run(plan, progress)
+
+
+def _run(plan: Plan, progress: Progress) -> Outcome:
     cache, speeds = plan.build.cache, Speeds(plan.build.cache.root)
     started = time.monotonic()
     finished: dict[str, Finished] = {}

@@ -150,7 +150,9 @@ def test_cache_lists_and_removes(workspace: Path):
     rows = json.loads(typed(["cache", "ls", "--json"], workspace).stdout)
     assert {row["name"] for row in rows} == {"data", "teacher"}
     assert "removed 1 stages" in typed(["cache", "rm", "teacher"], workspace).stdout
-    assert "no stage is named nothing" in complaint(typed(["cache", "rm", "nothing"], workspace))
+    for names, words in ((["data", "nothing"], "no stage is named nothing"), (["data", ""], "a name is empty")):
+        assert words in complaint(typed(["cache", "rm", *names], workspace))
+    assert len(json.loads(typed(["cache", "ls", "--json"], workspace).stdout)) == 1
     assert complaint(typed(["cache", "rm"], workspace))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.run import run_plan
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.progress import SilentProgress
 
@@ -158,9 +160,48 @@ def test_entries_and_removal(tmp_path: Path):
     cache.run(stage("a"), SilentProgress())
     cache.run(stage("b"), SilentProgress())
     assert {entry.name for entry in cache.entries()} == {"a", "b"}
-    freed = cache.remove(next(entry for entry in cache.entries() if entry.name == "a"))
+    freed = cache.remove([entry for entry in cache.entries() if entry.name == "a"])
     assert freed > 0
     assert [entry.name for entry in cache.entries()] == ["b"]
+
+
+def test_nothing_is_removed_from_under_a_run(tmp_path: Path):
+    cache = StageCache(tmp_path)
+    with cache.used():
+        cache.run(stage(), SilentProgress())
+        with cache.used(), pytest.raises(EdgeDistilError, match="a run is using these stages; nothing was removed"):
+            cache.remove(cache.entries())
+        assert cache.find(stage())
+    assert cache.remove(cache.entries()) > 0
+
+
+def test_a_run_uses_its_cache_from_first_to_last(tmp_path: Path):
+    cache = StageCache(tmp_path)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        with pytest.raises(EdgeDistilError, match="a run is using these stages"):
+            cache.remove(cache.entries())
+        return {}
+
+    stages = [stage("a"), stage("b", work=work)]
+    plan = SimpleNamespace(build=SimpleNamespace(cache=cache), stages=stages, goal=stages[-1], needs=lambda _: True)
+    assert set(run_plan(plan, SilentProgress()).finished) == {"a", "b"}
+
+
+@pytest.mark.parametrize("record", [None, "{", "[]"])
+def test_a_stage_without_its_record_is_listed_removed_and_made_again(tmp_path: Path, record: str | None):
+    cache = StageCache(tmp_path)
+    path = cache.run(stage("a-b"), SilentProgress()).record
+    path.unlink()
+    if record is None:
+        assert not cache.run(stage("a-b"), SilentProgress()).reused
+        path.unlink()
+    else:
+        path.write_text(record)
+    (entry,) = cache.entries()
+    assert (entry.name, entry.key, entry.seconds) == ("a-b", stage("a-b").key[:16], None)
+    assert cache.remove([entry]) > 0
+    assert cache.entries() == []
 
 
 def test_cache_root_is_the_workspaces_or_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,86 @@
+"""Locks of the stage cache: on a stage that is worked on, and on the cache while a run reads its stages.
+
+The system lets go of a lock when the process that holds it ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from edgedistil.errors import EdgeDistilError
+
+_USED = "used.lock"
+
+
+@contextmanager
+def stage_lock(path: Path, name: str) -> Iterator[None]:
+    """Holds a stage's lock, which is one run's at a time.
+
+    Args:
+        path: Its file.
+        name: The stage's name.
+
+    Raises:
+        EdgeDistilError: When another run is at the same stage.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EdgeDistilError(
+                f"another run is working on stage '{name}'", where=str(path), cure="wait for it to end"
+            ) from None
+        yield
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def using(root: Path) -> Iterator[None]:
+    """Keeps others from removing stages meanwhile; several runs may use a cache at once.
+
+    Args:
+        root: The cache's folder.
+
+    Raises:
+        EdgeDistilError: When the folder cannot be made or written.
+    """
+    with _opened(root) as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def removing(root: Path) -> Iterator[None]:
+    """Keeps runs from starting meanwhile.
+
+    Args:
+        root: The cache's folder.
+
+    Raises:
+        EdgeDistilError: When a run uses the cache, or the folder cannot be made or written.
+    """
+    with _opened(root) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EdgeDistilError(
+                "a run is using these stages", where=str(root), cure="nothing was removed; wait for it to end"
+            ) from None
+        yield
+
+
+def _opened(root: Path) -> TextIO:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return (root / _USED).open("w")
+    except OSError as error:
+        raise EdgeDistilError(
+            f"the cache's folder cannot be written ({error.strerror})",
+            where=str(root),
+            cure="set EDGEDISTIL_CACHE to a folder that can be",
+        ) from None
