@@ -33,7 +33,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
     from edgedistil.pipeline.cache import StageCache, cache_root, folder_bytes
     from edgedistil.pipeline.estimate import human_time
 
-    cache = StageCache(cache_root(Path.cwd()))
+    cache = StageCache(cache_root(Path.cwd(), writing=False))
     rows: list[dict[str, Any]] = [
         {
             "name": entry.name,

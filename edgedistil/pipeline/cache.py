@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.errors import EdgeDistilError, UsageError
-from edgedistil.pipeline.locks import removing, stage_lock, using
+from edgedistil.pipeline.locks import UNUSABLE, removing, stage_lock, using
 from edgedistil.pipeline.processes import is_main, meet, wait_for
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.progress import Progress, SilentProgress
@@ -222,10 +222,25 @@ class StageCache:
             ) from None
 
 
-def cache_root(workspace: Path) -> Path:
-    """Returns where a workspace's stages are kept: EDGEDISTIL_CACHE, else its `.edgedistil/`."""
+def cache_root(workspace: Path, *, writing: bool = True) -> Path:
+    """Returns where a workspace's stages are kept: EDGEDISTIL_CACHE, else its `.edgedistil/`.
+
+    Args:
+        workspace: Its root.
+        writing: Whether anything is to be written there.
+
+    Raises:
+        UsageError: When it is no folder, or can be neither made nor written.
+    """
     named = os.environ.get("EDGEDISTIL_CACHE")
-    return Path(named).expanduser().resolve() if named else workspace / ".edgedistil"
+    root = Path(named).expanduser().resolve() if named else workspace / ".edgedistil"
+    there = next(place for place in (root, *root.absolute().parents) if place.exists())
+    fault = "cannot be written" if writing and not os.access(there, os.W_OK | os.X_OK) else None
+    if not there.is_dir():
+        fault = "is no folder" if there == root else f"cannot be made, as {there} is no folder"
+    if fault:
+        raise UsageError(f"the cache's folder {fault}", where=str(root), cure=UNUSABLE)
+    return root
 
 
 def folder_bytes(folder: Path) -> int:

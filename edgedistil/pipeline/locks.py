@@ -13,6 +13,9 @@ from typing import TextIO
 
 from edgedistil.errors import EdgeDistilError
 
+UNUSABLE = "set EDGEDISTIL_CACHE to a folder that can be written"
+"""What cures a cache's folder that cannot be used."""
+
 _USED = "used.lock"
 
 
@@ -82,5 +85,5 @@ def _opened(root: Path) -> TextIO:
         raise EdgeDistilError(
             f"the cache's folder cannot be written ({error.strerror})",
             where=str(root),
-            cure="set EDGEDISTIL_CACHE to a folder that can be",
+            cure=UNUSABLE,
         ) from None

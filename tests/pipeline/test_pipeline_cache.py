@@ -209,3 +209,36 @@ def test_cache_root_is_the_workspaces_or_the_variables(tmp_path: Path, monkeypat
     assert cache_root(tmp_path) == tmp_path / ".edgedistil"
     monkeypatch.setenv("EDGEDISTIL_CACHE", str(tmp_path / "elsewhere"))
     assert cache_root(tmp_path) == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("file", "file: the cache's folder is no folder"),
+        ("file/in/it", "the cache's folder cannot be made, as {}/file is no folder"),
+        ("locked", "locked: the cache's folder cannot be written"),
+        ("locked/new", "new: the cache's folder cannot be written"),
+    ],
+)
+def test_a_cache_that_cannot_be_used_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, words: str
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setenv("EDGEDISTIL_CACHE", str(tmp_path / place))
+    # To root every folder can be written.
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path / "locked")
+    with pytest.raises(UsageError) as caught:
+        cache_root(tmp_path)
+    assert words.format(tmp_path) in caught.value.line()
+    assert caught.value.line().endswith("set EDGEDISTIL_CACHE to a folder that can be written")
+    if "locked" in place:
+        assert cache_root(tmp_path, writing=False) == tmp_path / place
+
+
+def test_a_cache_that_cannot_be_made_after_all_is_one_line():
+    with (
+        pytest.raises(EdgeDistilError, match="the cache's folder cannot be written"),
+        StageCache(Path("/proc/x")).used(),
+    ):
+        pass
