@@ -33,6 +33,8 @@ def init(
 ) -> None:
     """Write a workspace: a commented recipe, a device profile, a place for baselines, a CI workflow.
 
+    In a workspace that is there already, it adds a recipe of another name.
+
     Example: `edgedistil init sentiment --name reviews`, `edgedistil init names --task token-classification`
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -52,15 +54,21 @@ def init(
     if task not in tasks:
         raise UsageError(f"no task is named '{task}'", where="--task", cure=did_you_mean(task, tasks))
     targets = {template.format(task=task): folder / path.format(name=name) for template, path in _FILES.items()}
-    present = [path for path in targets.values() if path.exists()]
-    if present:
-        raise UsageError("the file is there already", where=str(present[0]), cure="nothing was written; choose --name")
+    recipe = targets[f"tasks/{task}.yaml"]
+    if recipe.exists():
+        raise UsageError(
+            "the file is there already", where=str(recipe), cure="nothing was written; choose another --name"
+        )
     for template, path in targets.items():
+        # A workspace's second recipe shares all else with its first.
+        if path.exists():
+            typer.echo(f"kept {path}, which was there already")
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(environment.get_template(template).render(name=name, task=task), encoding="utf-8")
         typer.echo(f"wrote {path}")
     _ignore(folder / ".gitignore")
-    first = "" if task == _WITH_DATA else f"name your data in {targets[f'tasks/{task}.yaml']}, then: "
+    first = "" if task == _WITH_DATA else f"name your data in {recipe}, then: "
     typer.echo(f"next: {first}{f'cd {folder} && ' if folder != Path() else ''}edgedistil run export/{name}.yaml")
 
 

@@ -98,7 +98,20 @@ def test_init_writes_a_workspace_that_plans(tmp_path: Path):
     planned = typed(["run", "export/reviews.yaml", "--dry-run", "--json", *flags], root)
     assert planned.returncode == 0, planned.stderr
     assert [stage["name"] for stage in json.loads(planned.stdout)["stages"]][:2] == ["data", "teacher"]
-    assert "reviews" in typed(["init", "ws", "--name", "reviews"], tmp_path).stderr
+    line = complaint(typed(["init", "ws", "--name", "reviews"], tmp_path))
+    assert line == (
+        "edgedistil: ws/export/reviews.yaml: the file is there already; nothing was written; choose another --name"
+    )
+
+
+def test_init_adds_a_recipe_to_a_workspace_and_keeps_what_is_there(tmp_path: Path):
+    assert CliRunner().invoke(app, ["init", str(tmp_path)]).exit_code == 0
+    (tmp_path / "devices" / "local.yaml").write_text("mine", encoding="utf-8")
+    invoked = CliRunner().invoke(app, ["init", str(tmp_path), "--name", "tags", "--task", "token-classification"])
+    assert invoked.exit_code == 0
+    assert load_recipe(tmp_path / "export" / "tags.yaml").task == "token-classification"
+    assert (tmp_path / "devices" / "local.yaml").read_text(encoding="utf-8") == "mine"
+    assert f"kept {tmp_path}/devices/local.yaml, which was there already" in invoked.output
 
 
 @pytest.mark.parametrize("task", typing.get_args(Recipe.model_fields["task"].annotation))
