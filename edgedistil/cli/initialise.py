@@ -39,6 +39,7 @@ def init(
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from edgedistil.bundle.records import write_text
     from edgedistil.errors import UsageError, did_you_mean
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name):
@@ -64,8 +65,7 @@ def init(
         if path.exists():
             typer.echo(f"kept {path}, which was there already")
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(environment.get_template(template).render(name=name, task=task), encoding="utf-8")
+        write_text(path, environment.get_template(template).render(name=name, task=task))
         typer.echo(f"wrote {path}")
     _ignore(folder / ".gitignore")
     first = "" if task == _WITH_DATA else f"name your data in {recipe}, then: "

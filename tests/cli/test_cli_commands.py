@@ -130,6 +130,12 @@ def test_init_writes_a_recipe_for_every_task(tmp_path: Path, task: str):
     assert recipe.examples.source == "movie-reviews" or "name your data in" in invoked.output
 
 
+def test_init_where_no_folder_can_be_is_one_line(tmp_path: Path):
+    (tmp_path / "file").touch()
+    line = complaint(typed(["init", "file"], tmp_path), code=1)
+    assert line.startswith("edgedistil: file/export/my-model.yaml: cannot write it (")
+
+
 def test_init_without_such_a_task_is_one_line(tmp_path: Path):
     line = complaint(typed(["init", ".", "--task", "tagging"], tmp_path))
     assert line == (
