@@ -16,6 +16,7 @@ from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.export.calibration import check_rows
 from edgedistil.export.forms import Form, settle_forms
 from edgedistil.export.making import EXPORTERS, QUANTISERS, Calibrating, Job, Ready, source_of
+from edgedistil.export.padding import check_padded
 from edgedistil.export.parity import ParityError, check_parity, first_rows
 from edgedistil.models.modelling import EdgeBertHeadModel
 from edgedistil.progress import Bar, Progress, SilentProgress
@@ -154,7 +155,11 @@ def check_file_at(path: Path, job: Job, name: str, evaluation: EvaluationSet, re
         reference: The model's logits on it.
 
     Raises:
-        ParityError: As `check_parity`.
+        ParityError: As `check_parity` and `check_padded`.
     """
     ready = job.ready_for(name)
-    return check_parity(path, name, compared_rows(ready.reference if ready else reference, evaluation), evaluation)
+    rows = compared_rows(ready.reference if ready else reference, evaluation)
+    parity = check_parity(path, name, rows, evaluation)
+    model = ready.model if ready else job.model
+    check_padded(path, name, rows, evaluation, model.config.max_position_embeddings)
+    return parity

@@ -25,7 +25,9 @@ from edgedistil.bundle.manifest import Parity
 from edgedistil.errors import EdgeDistilError
 from edgedistil.quiet import silence
 
-_PER_TOKEN = ("tags", "span")
+PER_TOKEN = ("tags", "span")
+"""Kinds of sets whose rows have a logit a token."""
+
 _ANSWERS = {"class": "labels", "tags": "tags", "span": "spans"}
 
 
@@ -85,7 +87,7 @@ def first_rows(reference: np.ndarray, evaluation: EvaluationSet, most_rows: int,
     """Returns the reference of a set's first rows: at most so many, and at most so many tokens; at least one row."""
     ends = np.asarray(evaluation.offsets[1:])
     rows = max(1, min(most_rows, int(np.searchsorted(ends, most_tokens, side="right"))))
-    return reference[: int(ends[min(rows, len(ends)) - 1])] if evaluation.kind in _PER_TOKEN else reference[:rows]
+    return reference[: int(ends[min(rows, len(ends)) - 1])] if evaluation.kind in PER_TOKEN else reference[:rows]
 
 
 def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation: EvaluationSet) -> Parity:
@@ -116,7 +118,7 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
         raise ParityError("it gives logits that are not finite numbers", where=_where(format_name))
     limit, apart = allowed.limit(reference), np.abs(logits - reference)
     worst, near = float(apart.max()), True
-    if evaluation.kind in _PER_TOKEN:
+    if evaluation.kind in PER_TOKEN:
         near, limit = float(np.quantile(apart, allowed.nearly_all)) <= limit, allowed.farthest * limit
     agreement = _agreement(logits, reference, evaluation, rows)
     least = allowed.spans if evaluation.kind == "span" else allowed.agreement
@@ -134,7 +136,7 @@ def check_parity(path: Path, format_name: str, reference: np.ndarray, evaluation
 
 def rows_of(reference: np.ndarray, evaluation: EvaluationSet) -> int:
     """Returns how many of a set's first rows a reference is of."""
-    if evaluation.kind not in _PER_TOKEN:
+    if evaluation.kind not in PER_TOKEN:
         return len(reference)
     return int(np.searchsorted(evaluation.offsets, len(reference)))
 
@@ -173,7 +175,7 @@ def logits_of(path: Path, format_name: str, evaluation: EvaluationSet, rows: int
             for index in range(rows):
                 input_ids, mask = evaluation.batch([index], int(evaluation.lengths[index]))
                 logits = runtime.run(input_ids, mask)
-                found.append(logits[0] if evaluation.kind in _PER_TOKEN else logits)
+                found.append(logits[0] if evaluation.kind in PER_TOKEN else logits)
             runtime.close()
     except RunnerError as error:
         raise ParityError(f"it cannot be run ({error})", where=_where(format_name)) from error

@@ -14,6 +14,7 @@ from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.export import all as all_module
 from edgedistil.export import quantise_onnx as quantise_module
 from edgedistil.export.all import Calibrating, export_all
+from edgedistil.export.parity import ParityError
 from edgedistil.export.quantise_onnx import needs_reduced_range, quantise_onnx
 from edgedistil.export.quantise_tflite import quantise_tflite
 
@@ -67,6 +68,15 @@ def test_a_file_that_does_not_hold_is_named_and_the_others_are_kept(
     assert bad.failure is not None
     assert bad.failure.startswith("ONNX int8: it differs from PyTorch by up to ")
     assert "\n" not in bad.failure
+
+
+def test_a_file_that_does_not_hold_padded_texts_is_named(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(path: Path, *rest) -> None:
+        raise ParityError("padded to 64 tokens, it differs", where=path.name)
+
+    monkeypatch.setattr(all_module, "check_padded", refused)
+    (bad,) = export(world, ["onnx-fp32"], tmp_path)
+    assert bad.failure == "model.onnx: padded to 64 tokens, it differs"
 
 
 def test_an_unknown_format_is_one_line_before_anything_is_made(world, tmp_path: Path):

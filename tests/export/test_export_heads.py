@@ -24,6 +24,7 @@ from edgedistil.distil.evaluate import predict_logits
 from edgedistil.export import all as all_module
 from edgedistil.export.all import export_all
 from edgedistil.export.onnx import export_onnx
+from edgedistil.export.padding import check_padded
 from edgedistil.export.parity import ParityError, check_parity, first_rows
 from edgedistil.export.quantise_onnx import quantise_onnx
 from edgedistil.export.quantise_tflite import quantise_tflite
@@ -124,6 +125,7 @@ CASES = [(name, file) for name in KINDS for file in (ALL if name in ("joined", "
 def test_every_head_holds_in_every_format(made: dict[str, Made], name: str, file: str):
     one = made[name]
     found = check_parity(one.files[file], file, one.reference, one.rows)
+    check_padded(one.files[file], file, one.reference, one.rows, one.model.config.max_position_embeddings)
     assert found.examples == ROWS
     assert found.max_abs <= found.tolerance
     assert (found.max_abs > 1e-3) == file.endswith("int8"), "rounding shows, and only there"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, Dict, List, Optional, Protocol
+from typing import Any, Callable, Dict, List, Optional, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,18 @@ class Runtime(Protocol):
         """Frees the model."""
 
     # A runtime on an accelerator may also have `device_memory_mb() -> float`, its peak memory there in MB.
+
+
+@runtime_checkable
+class FixedLengths(Protocol):
+    """A runtime whose files are made for some lengths alone: `run` takes the smallest that fits."""
+
+    @property
+    def lengths(self) -> List[int]:
+        """The lengths in tokens, rising."""
+
+    def run_at(self, length: int, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """Runs one batch at one of the lengths, whichever would fit; see `Runtime.run`."""
 
 
 Factory = Callable[[str, int, Optional[int]], Runtime]

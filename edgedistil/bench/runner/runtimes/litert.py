@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -60,6 +60,11 @@ class LiteRtModel:
     def _holds_int8(self) -> bool:
         return any(tensor["dtype"] == np.int8 for tensor in self._interpreter.get_tensor_details())
 
+    @property
+    def lengths(self) -> List[int]:
+        """The signatures' lengths in tokens, rising."""
+        return sorted(self._lengths)
+
     def fit(self, length: int) -> int:
         """Returns the smallest signature's length that takes `length` tokens.
 
@@ -79,10 +84,12 @@ class LiteRtModel:
             self._runners[length] = self._interpreter.get_signature_runner(self._lengths[length])
         return self._runners[length]
 
-    def _feed(self, input_ids: IntArray, attention_mask: IntArray) -> tuple[Any, Dict[str, Any]]:
+    def _feed(
+        self, input_ids: IntArray, attention_mask: IntArray, length: Optional[int] = None
+    ) -> tuple[Any, Dict[str, Any]]:
         """Returns the signature runner for one row [length] and its inputs [1, n], padding taken off and put on."""
         used = int(np.flatnonzero(attention_mask)[-1]) + 1 if np.any(attention_mask) else 1
-        length = self.fit(used)
+        length = self.fit(used) if length is None else length
         runner = self._runner(length)
         arrays = {"input_ids": input_ids, "attention_mask": attention_mask}
         feed = {}
@@ -99,9 +106,16 @@ class LiteRtModel:
 
     def run(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
         """Runs one batch row by row, each in the smallest signature it fits; see `Runtime.run`."""
+        return self._run(input_ids, attention_mask)
+
+    def run_at(self, length: int, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """Runs one batch row by row, each in the signature of this length; see `Runtime.run`."""
+        return self._run(input_ids, attention_mask, length)
+
+    def _run(self, input_ids: IntArray, attention_mask: IntArray, length: Optional[int] = None) -> FloatArray:
         rows = []
         for ids, mask in zip(input_ids, attention_mask):
-            runner, feed = self._feed(ids, mask)
+            runner, feed = self._feed(ids, mask, length)
             try:
                 outputs = runner(**feed)
             except Exception as error:
