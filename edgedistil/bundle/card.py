@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,13 @@ from edgedistil.bundle.usage import hub_metric, usage_of
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _RUNTIME_LIBRARIES = {"onnxruntime": "onnx", "litert": "tflite", "pytorch": "transformers"}
+
+
+# Whose use is shown, the best first, by the extra of this package that opens them.
+_SHOWN = {
+    "ort": ("onnx-int8", "onnx-fp32", "onnx-int8-static", "onnx-int4", "onnx-fp16"),
+    "litert": ("tflite-int8", "tflite-fp32", "tflite-int8-static", "tflite-int16-static", "tflite-int4"),
+}
 
 
 def render_card(manifest: Manifest) -> str:
@@ -45,10 +53,12 @@ def render_card(manifest: Manifest) -> str:
         models=models,
         others=[record for record in manifest.files if record.format is None],
         titles={name: made.title for name, made in FORMATS.items()},
-        onnx=_first(manifest, "onnx-int8", "onnx-fp32"),
-        tflite=_first(manifest, "tflite-int8", "tflite-fp32"),
+        onnx=_first(manifest, *_SHOWN["ort"]),
+        tflite=_first(manifest, *_SHOWN["litert"]),
+        extra=next((extra for extra, names in _SHOWN.items() if _first(manifest, *names)), None),
         weights=manifest.record("pytorch"),
-        stages={stage.name for stage in manifest.lineage},
+        rounding=_rounding(models),
+        **_told_of_stages(manifest),
         vocabulary=next((stage.summary for stage in manifest.lineage if stage.name == "vocabulary"), None),
         seconds=sum(stage.seconds for stage in manifest.lineage),
     )
@@ -58,8 +68,10 @@ def _front_matter(manifest: Manifest) -> dict[str, Any]:
     """Returns the metadata of the Hub's model card specification; keys that are not known are left out."""
     formats = [made for made in FORMATS.values() if manifest.record(made.name)]
     libraries = [_RUNTIME_LIBRARIES[made.runtime] for made in formats]
-    tags = ["edgedistil", *dict.fromkeys(libraries), "distillation"]
-    if any("int8" in made.name for made in formats):
+    weights = manifest.record("pytorch")
+    opened = [name for name in libraries if name != "transformers" or (weights and "/" not in weights.path)]
+    tags = ["edgedistil", *dict.fromkeys(opened), "distillation"]
+    if _rounding([record for made in formats if (record := manifest.record(made.name))]):
         tags.append("quantized")
     values: dict[str, Any] = {}
     if manifest.licence and _LICENCE_ID.fullmatch(manifest.licence.lower()):
@@ -105,6 +117,26 @@ def _metric(record: FileRecord) -> dict[str, Any]:
         "value": round(record.accuracy.value, 4),
         "name": f"{record.accuracy.metric}, {title}",
     }
+
+
+def _told_of_stages(manifest: Manifest) -> dict[str, Any]:
+    """Returns what the stages that a bundle came out of say of it."""
+    stages = {stage.name: stage.summary for stage in manifest.lineage}
+    quantise = manifest.recipe.get("quantise")
+    return {
+        "stages": set(stages),
+        "teacher_trained": "steps" in stages.get("teacher", {}),
+        # A family's members are named after their speedups.
+        "pruned": any(name.partition("-")[0] == "prune" for name in stages),
+        "chosen": any("best_step" in summary for summary in stages.values()),
+        "rounded": "quantise" in stages and isinstance(quantise, dict) and bool(quantise.get("qat")),
+    }
+
+
+def _rounding(records: Sequence[FileRecord]) -> list[str]:
+    """Returns the integers in which some files hold their weights."""
+    found = {FORMATS[record.format].scheme.weights for record in records if record.format}
+    return sorted(found & {"int8", "int4"}, reverse=True)
 
 
 def _first(manifest: Manifest, *names: str) -> FileRecord | None:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from edgedistil.bundle import Accuracy, Bundle, FileFacts, write_bundle
+from edgedistil.bundle import FORMATS, Accuracy, Bundle, FileFacts, Parity, StageRecord, write_bundle
 from edgedistil.bundle.usage import _QUESTION, _tags
 
 
@@ -124,6 +124,48 @@ def test_each_task_has_its_own_code(tmp_path: Path, task: str) -> None:
     assert len(found) == 3
     for snippet in found:
         compile(snippet, "card", "exec")
+
+
+def text_of(folder: Path, formats: list[str], stages: dict[str, dict[str, Any]], **changes: Any) -> str:
+    """Returns the card of a bundle with some formats, all of them the same file, which came out of some stages."""
+    sources = tiny_bundle.make_sources(folder / "sources")
+    held = {name: source for name, source in sources.items() if not name.startswith("onnx/")}
+    parity = Parity(max_abs=0.1, tolerance=1.0, examples=5, agreement=1.0)
+    paths = {FORMATS[name].path: name for name in formats}
+    facts = {path: FileFacts(name, parity) for path, name in paths.items()}
+    lineage = [
+        StageRecord(name=name, key="a" * 64, version=1, seconds=1.0, summary=told) for name, told in stages.items()
+    ]
+    details = tiny_bundle.make_details(facts=facts, lineage=lineage, **changes)
+    made = write_bundle(folder / "bundle", held | dict.fromkeys(paths, sources["onnx/model.onnx"]), details)
+    return (made.folder / "README.md").read_text()
+
+
+def test_the_card_says_of_files_and_stages_only_what_is_so(tmp_path: Path) -> None:
+    plain = text_of(tmp_path / "plain", ["tflite-fp32"], {"teacher": {}, "distil": {}})
+    for words in ("pruned", "round", "fine-tuned", "best checkpoint", "[ort]", "quantized"):
+        assert words not in plain
+    assert "pip install 'edgedistil[litert]'" in plain
+    family = {"teacher": {"steps": 5}, "distil": {"best_step": 3}, "prune-1.5x": {}, "prune-2x": {}}
+    text = text_of(tmp_path / "family", ["onnx-int4", "tflite-int8-static", "pytorch"], family)
+    assert "distilled from **somebody/tiny-bert**, fine-tuned for the task, pruned in whole attention heads" in text
+    assert "int8 and int4 files round: a text near the boundary" in text
+    assert "The dev split chose the best checkpoint" in text
+    assert 'edgedistil.models.load_model("FOLDER/pytorch")' in text
+    assert "- transformers\n" not in text, "which opens no unequal layers"
+    assert "pip install 'edgedistil[ort]'" in text
+    assert len(re.findall(r"```python\n", text)) == 3
+
+
+def test_the_card_names_what_a_difference_is_from(tmp_path: Path) -> None:
+    recipe = {"quantise": {"qat": {"epochs": 1}}}
+    stages: dict[str, dict[str, Any]] = {"distil": {}, "quantise": {}}
+    text = text_of(tmp_path / "trained", ["onnx-int8-static"], stages, recipe=recipe)
+    assert "those of static files are from the model trained with rounding" in text
+    text = text_of(tmp_path / "smoothed", ["onnx-int8-static"], stages)
+    assert "Differences are of logits, on real text.\n" in text
+    value = text_of(tmp_path / "value", ["onnx-int8"], stages, task="regression", labels=["score"])
+    assert "| 0.1 (allowed 1) | - |" in value, "a value is no answer that may be the same"
 
 
 def test_tags_and_answers_are_read_as_the_card_says() -> None:
