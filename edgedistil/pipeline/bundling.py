@@ -168,7 +168,7 @@ def _details(
         seed=recipe.seed,
         dataset=DatasetRecord(
             source=recipe.examples.hub_id or recipe.examples.source,
-            fingerprint=build.source.fingerprint(),
+            fingerprint=build.examples,
             counts=prepared.counts,
             licence=recipe.examples.licence,
         ),

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tiny_tasks import write_task_workspace
 
 from edgedistil import errors
 from edgedistil.errors import UsageError
+from edgedistil.hashing import hash_file
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
 from edgedistil.pipeline.plan import plan_recipe
@@ -72,6 +74,21 @@ def test_stages_come_after_those_they_need(recipe: Path):
 )
 def test_a_change_redoes_what_depends_on_it_and_nothing_else(recipe: Path, override: str, redone: set[str]):
     assert changed(recipe, override) == redone
+
+
+def test_a_plan_reads_its_files_once(recipe: Path, monkeypatch: pytest.MonkeyPatch):
+    # Text may be gigabytes, and every stage after it asks what it is.
+    hashed: Counter[str] = Counter()
+
+    def count(path: Path) -> str:
+        hashed[path.name] += 1
+        return hash_file(path)
+
+    (recipe.parent.parent / "data" / "plain.txt").write_text("some text\n", encoding="utf-8")
+    for module in ("edgedistil.pipeline.stages.context", "edgedistil.data.sources.files"):
+        monkeypatch.setattr(f"{module}.hash_file", count)
+    assert keys(recipe, "distil.unlabelled=data/plain.txt", "prune.vocabulary={}")
+    assert hashed == dict.fromkeys(("train.tsv", "dev.tsv", "test.tsv", "tokenizer.json", "plain.txt"), 1)
 
 
 def test_a_student_is_the_same_whether_it_is_pruned_later_or_not(recipe: Path):

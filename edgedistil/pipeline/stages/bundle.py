@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from edgedistil.bundle.formats import FORMATS
-from edgedistil.hashing import hash_file
 from edgedistil.pipeline.quantising import (
     check_formats,
     device_integers,
@@ -110,6 +109,6 @@ def _stage(build: Build, name: str, model: Stage, formats: Sequence[str]) -> Sta
             **({"quantise": ready} if ready else {}),
         },
         work=work,
-        fingerprints={"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
+        fingerprints={"tokeniser": build.tokeniser},
         effort=Effort(seconds=_SECONDS_A_FORMAT * files * (_SEARCHING if target else 1.0)),
     )

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources import Source, open_source
 from edgedistil.errors import UsageError
+from edgedistil.hashing import hash_file
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.checkpoint_source import CheckpointSource, open_source_of
 from edgedistil.recipe.load import Workspace
@@ -90,6 +92,30 @@ class Build:
         return open_source(self.recipe.examples, self.workspace, self.cache.downloads, get_task(self.recipe.task))
 
     @cached_property
+    def examples(self) -> str:
+        """Returns the fingerprint of the examples, which every stage after them asks for: read once a plan."""
+        return self.source.fingerprint()
+
+    @cached_property
+    def tokeniser(self) -> str:
+        """Returns the hash of the teacher's tokeniser."""
+        return self.hash_of(self.teacher.folder / "tokenizer.json")
+
+    def hash_of(self, path: Path) -> str:
+        """Returns the hash of a file as it was when a stage of this plan first asked."""
+        if path not in self._hashes:
+            self._hashes[path] = hash_file(path)
+        return self._hashes[path]
+
+    @cached_property
+    def _hashes(self) -> dict[Path, str]:
+        return {}
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return self.source.estimate_rows()
+
+    @cached_property
     def teacher_config(self) -> dict[str, Any]:
         """Returns the teacher's `config.json`."""
         return _config(self.teacher)
@@ -125,7 +151,7 @@ class Build:
         if done:
             prepared = PreparedData.load(done.folder)
             return prepared.counts.get(split, 0) * prepared.mean_tokens
-        rows = self.source.estimate_rows().get(split, _DEV_GUESS)
+        rows = self._rows.get(split, _DEV_GUESS)
         return float(rows * min(_TOKENS_GUESS, self.recipe.max_length))
 
     def text_of(self, settings: Distil) -> PlainText | None:

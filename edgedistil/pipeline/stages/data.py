@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.recipe.schema import Recipe
@@ -55,8 +54,8 @@ def data_stage(build: Build) -> Stage:
         inputs={},
         work=work,
         fingerprints={
-            "examples": build.source.fingerprint(),
-            "tokeniser": hash_file(build.teacher.folder / "tokenizer.json"),
+            "examples": build.examples,
+            "tokeniser": build.tokeniser,
         },
         effort=Effort(seconds=10.0),
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.errors import UsageError
-from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
@@ -94,7 +93,7 @@ def _stage(
         parameters=parameters,
         inputs=inputs or {},
         work=work,
-        fingerprints={"text": hash_file(path), "tokeniser": hash_file(build.teacher.folder / "tokenizer.json")},
+        fingerprints={"text": build.hash_of(path), "tokeniser": build.tokeniser},
         effort=Effort(seconds=path.stat().st_size / _BYTES_A_SECOND),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from edgedistil.errors import UsageError
-from edgedistil.hashing import hash_file
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.pipeline.stages.context import Build
 from edgedistil.pipeline.stages.data import data_stage
@@ -29,13 +28,13 @@ def vocabulary_stage(build: Build, asked: Vocabulary) -> Stage:
     Raises:
         UsageError: When there is no such file of general text.
     """
-    fingerprints = {"tokeniser": hash_file(build.teacher.folder / "tokenizer.json")}
+    fingerprints = {"tokeniser": build.tokeniser}
     seconds = _DATA_SECONDS
     if asked.text is not None:
         path = build.workspace.resolve(asked.text)
         if not path.is_file():
             raise UsageError("no such file", where=str(path), cure="correct the recipe's 'prune.vocabulary.text'")
-        fingerprints["text"] = hash_file(path)
+        fingerprints["text"] = build.hash_of(path)
         seconds += path.stat().st_size / _BYTES_A_SECOND
 
     prune = build.recipe.prune
