@@ -18,7 +18,12 @@ _Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key, such as prune.parameters=0.4. May be repeated."),
 ]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its times; train and write nothing.")]
+_DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Print the plan and its times, and do none of it; a checkpoint that it names is fetched."
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 _VERBS = {
