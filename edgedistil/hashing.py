@@ -1,4 +1,4 @@
-"""Content hashes: of values, files and folders, the same on every machine."""
+"""Content hashes: of values and files, the same on every machine."""
 
 from __future__ import annotations
 
@@ -29,16 +29,6 @@ def hash_file(path: Path) -> str:
 def hash_files(files: Mapping[str, Path]) -> str:
     """Returns one sha256 for named files: of their names and contents, not of where they lie."""
     return hash_value({name: hash_file(path) for name, path in files.items()})
-
-
-def hash_folder(folder: Path) -> str:
-    """Returns one sha256 for every file below a folder, hidden ones left out."""
-    files = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }
-    return hash_files(files)
 
 
 def example_id(*parts: str) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from edgedistil.checkpoint import read_config
 from edgedistil.errors import UsageError
-from edgedistil.models.checkpoint import read_config, read_weights
+from edgedistil.models.checkpoint import read_weights
 from edgedistil.models.convert import from_checkpoint, head_of, problem_of
 from edgedistil.models.modelling import EdgeBertHeadModel
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from edgedistil.checkpoint import PICKLED_WEIGHTS, WEIGHTS, weight_files
 from edgedistil.errors import EdgeDistilError, UsageError, require
 
 _WANTED = (
@@ -21,9 +20,6 @@ _WANTED = (
     "tokenizer*",
     "vocab.txt",
 )
-_SAFE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_OLD = "pytorch_model.bin"
 
 
 def locate(name: str | Path, revision: str | None = None) -> Path:
@@ -56,39 +52,6 @@ def locate(name: str | Path, revision: str | None = None) -> Path:
         ) from error
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Returns a checkpoint's `config.json`.
-
-    Raises:
-        UsageError: When it is missing or is not a JSON object.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(
-            "no config.json in the checkpoint", where=str(folder), cure="give a Hugging Face model folder"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError("config.json cannot be read as JSON", where=str(path), cure="restore it") from error
-    if not isinstance(config, dict):
-        raise UsageError("config.json is not a JSON object", where=str(path), cure="restore it")
-    return config
-
-
-def _parts(folder: Path) -> list[Path]:
-    if (folder / _SAFE).is_file():
-        return [folder / _SAFE]
-    try:
-        table = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(table.values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{_INDEX} cannot be read", where=str(folder), cure="fetch it again") from error
-    if any(Path(name).name != name for name in names):
-        raise UsageError(f"{_INDEX} names a file outside its folder", where=str(folder), cure="do not use it")
-    return [folder / name for name in names]
-
-
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Returns a checkpoint's tensors as fp32 on the CPU, by their stored names.
 
@@ -98,21 +61,18 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         UsageError: When there are no weights or they cannot be read.
     """
+    files = weight_files(folder)
     try:
-        if (folder / _SAFE).is_file() or (folder / _INDEX).is_file():
-            weights = {key: value for path in _parts(folder) for key, value in load_file(path).items()}
-        elif (folder / _OLD).is_file():
-            weights = torch.load(folder / _OLD, map_location="cpu", weights_only=True)
+        if files == [folder / PICKLED_WEIGHTS]:
+            weights = torch.load(files[0], map_location="cpu", weights_only=True)
         else:
-            raise UsageError("no weights in the checkpoint", where=str(folder), cure=f"expected {_SAFE}")
-    except UsageError:
-        raise
+            weights = {key: value for path in files for key, value in load_file(path).items()}
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise UsageError("the weights cannot be read", where=str(folder), cure="fetch them again") from error
     except Exception as error:
         if type(error).__name__ == "UnpicklingError":
             raise UsageError(
-                f"{_OLD} holds more than tensors", where=str(folder), cure=f"convert it to {_SAFE} first"
+                f"{PICKLED_WEIGHTS} holds more than tensors", where=str(folder), cure=f"convert it to {WEIGHTS} first"
             ) from error
         raise
     return {key: value.float() for key, value in weights.items() if isinstance(value, Tensor)}

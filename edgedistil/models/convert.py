@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig, PretrainedConfig, PreTrainedModel
 
-from edgedistil.errors import UsageError, did_you_mean
-from edgedistil.models.checkpoint import locate, read_config, read_weights
+from edgedistil.checkpoint import check_config, read_config
+from edgedistil.errors import UsageError
+from edgedistil.models.checkpoint import locate, read_weights
 from edgedistil.models.configuration import EdgeBertConfig
 from edgedistil.models.modelling import MODELS, EdgeBertHeadModel
-from edgedistil.models.naming import MODEL_TYPES, decoder_name, modern_name, stated_head, their_name
+from edgedistil.models.naming import decoder_name, modern_name, stated_head, their_name
 
 _OUTPUTS = {"span": ("start", "end"), "regression": ("score",)}
 
@@ -89,12 +90,11 @@ def config_from(
     Raises:
         UsageError: When the model is of another type or uses what we have not got.
     """
-    kind = str(theirs.get("model_type"))
+    check_config(theirs, where)
+    kind = str(theirs["model_type"])
     head = head or head_of(theirs) or "sequence"
     if kind == EdgeBertConfig.model_type:
         config = EdgeBertConfig.from_dict(dict(theirs))
-    elif kind not in MODEL_TYPES:
-        raise UsageError(f"model_type '{kind}' is not supported", where=where, cure=did_you_mean(kind, MODEL_TYPES))
     else:
         source: PretrainedConfig = (BertConfig if kind == "bert" else DistilBertConfig).from_dict(dict(theirs))
         if theirs.get("position_embedding_type", "absolute") != "absolute" or theirs.get("is_decoder"):

@@ -68,8 +68,6 @@ _CLASSES = {
 }
 _PREFIXES = {"bert": "Bert", "distilbert": "DistilBert"}
 
-MODEL_TYPES = tuple(_TABLES)
-
 
 def class_name(model_type: str, head: str) -> str:
     """Returns what `transformers` calls the class of a `bert` or `distilbert` with one of our heads."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgedistil.checkpoint import check_config, loaded_files, read_config
 from edgedistil.data.fetch import fetch, parse_model, unpack_folder
 from edgedistil.errors import UsageError
-from edgedistil.hashing import hash_folder, hash_value
+from edgedistil.hashing import hash_files, hash_value
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Checkpoint
 from edgedistil.tokeniser import read_tokeniser
@@ -19,7 +20,7 @@ class CheckpointSource:
 
     Attributes:
         folder: `config.json`, weights and tokeniser.
-        fingerprint: Hash of what it holds, the same on every machine.
+        fingerprint: Hash of what is read of it, the same on every machine.
         title: How a model card names it.
     """
 
@@ -47,7 +48,7 @@ def open_source_of(named: Checkpoint, workspace: Workspace, downloads: Path, whe
     folder = workspace.resolve(name)
     if folder.is_dir():
         _check(folder, where)
-        return CheckpointSource(folder, hash_folder(folder), folder.name)
+        return CheckpointSource(folder, hash_files(loaded_files(folder)), folder.name)
     if name.startswith((".", "/", "~")):
         raise UsageError(f"no such {where} folder", where=str(folder), cure=f"correct {where}.model")
     return _from_hub(named, where)
@@ -70,7 +71,7 @@ def _from_hub(named: Checkpoint, where: str) -> CheckpointSource:
     # Fetched into the Hub client's own cache, so that other tools find it too.
     folder = locate(named.model, revision=named.revision)
     _check(folder, where)
-    return CheckpointSource(folder, hash_folder(folder), named.model)
+    return CheckpointSource(folder, hash_files(loaded_files(folder)), named.model)
 
 
 def _check(folder: Path, where: str) -> None:
@@ -78,4 +79,5 @@ def _check(folder: Path, where: str) -> None:
         raise UsageError(
             f"the {where}'s folder has no config.json", where=str(folder), cure="name a Hugging Face model folder"
         )
+    check_config(read_config(folder), str(folder))
     read_tokeniser(folder)

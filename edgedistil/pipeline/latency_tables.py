@@ -182,7 +182,7 @@ def _of_recipe(
 
 
 def _of_folder(source: Path, formats: Sequence[str], threads: int, length: int | None) -> Asked:
-    from edgedistil.models.checkpoint import read_config
+    from edgedistil.checkpoint import read_config
     from edgedistil.models.convert import config_from
     from edgedistil.profiling.table import shape_of
 

@@ -311,9 +311,76 @@ def test_a_student_that_may_follow_is_not_refused(recipe: Path, overrides):
 def test_heads_of_a_teacher_that_was_pruned_are_not_guessed(recipe: Path, tmp_path: Path):
     folder = tmp_path / "pruned"
     shutil.copytree(recipe.parents[1] / "teacher", folder)
-    ours = {"model_type": "edgebert", "hidden_size": 64, "head_size": 16, "heads": [4, 2], "ffn": [128, 128]}
+    ours = {"model_type": "edgedistil-bert", "hidden_size": 64, "head_size": 16, "heads": [4, 2], "ffn": [128, 128]}
     (folder / "config.json").write_text(json.dumps({**ours, "max_position_embeddings": 64}), encoding="utf-8")
     assert keys(recipe, f"teacher.model={folder}", f"distil.{ATTENTION}", until="distil")
+
+
+def test_what_is_not_read_of_a_teachers_folder_redoes_nothing(recipe: Path, tmp_path: Path):
+    folder = tmp_path / "teacher"
+    shutil.copytree(recipe.parents[1] / "teacher", folder)
+    override = f"teacher.model={folder}"
+    before = keys(recipe, override)
+    assert before == keys(recipe), "where it lies makes no difference"
+    for name in ("README.md", "optimizer.pt", "pytorch_model.bin", "checkpoint-500/model.safetensors", ".git/HEAD"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("another", encoding="utf-8")
+    assert keys(recipe, override) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+def test_what_is_read_of_a_teachers_folder_redoes_all(recipe: Path, tmp_path: Path, name: str):
+    folder = tmp_path / "teacher"
+    shutil.copytree(recipe.parents[1] / "teacher", folder)
+    with (folder / name).open("ab") as stream:
+        stream.write(b"\n")
+    assert keys(recipe, f"teacher.model={folder}")["teacher"] != keys(recipe)["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ("{", "config.json cannot be read as JSON; restore it"),
+        ("[]", "config.json is not a JSON object; restore it"),
+        ('{"model_type": "roberta"}', "model_type 'roberta' is not supported; did you mean 'bert'?"),
+        (
+            '{"model_type": "bert", "num_hidden_layers": "two"}',
+            "'num_hidden_layers' in config.json is 'two', which is no size; restore it",
+        ),
+        (
+            '{"model_type": "distilbert", "n_layers": 2}',
+            "'dim' in config.json is None, which is no size; restore it",
+        ),
+    ],
+)
+def test_a_teacher_that_cannot_be_opened_is_refused_before_the_work(
+    recipe: Path, tmp_path: Path, config: str, line: str
+):
+    folder = tmp_path / "teacher"
+    shutil.copytree(recipe.parents[1] / "teacher", folder)
+    (folder / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        keys(recipe, f"teacher.model={folder}")
+    assert caught.value.line().startswith(str(folder))
+    assert caught.value.line().endswith(f": {line}")
+
+
+def test_a_teacher_without_weights_is_refused_before_the_work(recipe: Path, tmp_path: Path):
+    folder = tmp_path / "teacher"
+    shutil.copytree(recipe.parents[1] / "teacher", folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UsageError, match="no weights in the checkpoint"):
+        keys(recipe, f"teacher.model={folder}")
+    index = folder / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "one.safetensors"}}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"names one\.safetensors, which is not there"):
+        keys(recipe, f"teacher.model={folder}")
+    whole = recipe.parents[1] / "teacher" / "model.safetensors"
+    shutil.copyfile(whole, folder / "one.safetensors")
+    first = keys(recipe, f"teacher.model={folder}")["teacher"]
+    index.write_text('{"weight_map": {"a": "two.safetensors"}}', encoding="utf-8")
+    shutil.copyfile(whole, folder / "two.safetensors")
+    assert keys(recipe, f"teacher.model={folder}")["teacher"] != first
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgedistil.checkpoint import read_config
 from edgedistil.data.sources import Source, open_source
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
@@ -118,12 +118,12 @@ class Build:
     @cached_property
     def teacher_config(self) -> dict[str, Any]:
         """Returns the teacher's `config.json`."""
-        return _config(self.teacher)
+        return read_config(self.teacher.folder)
 
     @cached_property
     def start_config(self) -> dict[str, Any]:
         """Returns the `config.json` of what the student starts as, whose widths it takes."""
-        return _config(self.start) if self.start else self.teacher_config
+        return read_config(self.start.folder) if self.start else self.teacher_config
 
     @property
     def teacher_layers(self) -> int:
@@ -224,11 +224,6 @@ class Build:
 def layers_of(config: Mapping[str, Any]) -> int:
     """Returns the number of layers of a checkpoint: `bert`, `distilbert` or one of ours, which lists heads a layer."""
     return int(config.get("num_hidden_layers") or config.get("n_layers") or len(config["heads"]))
-
-
-def _config(source: CheckpointSource) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    return config
 
 
 def start_fingerprint(build: Build) -> dict[str, str]:
