@@ -81,7 +81,7 @@ def open_bundle(folder: Path | str, verify: bool = True) -> Bundle:
 
     Raises:
         UsageError: When the folder is no bundle, the manifest cannot be used, or a file is
-            missing, changed, outside the folder, or of a loadable kind and not listed.
+            missing, changed, outside the folder, or of a loadable kind and not listed, or a folder is a link.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -91,11 +91,12 @@ def open_bundle(folder: Path | str, verify: bool = True) -> Bundle:
         _check_file(folder, record, verify=verify)
     listed = {record.path for record in bundle.manifest.files}
     for stray in _unlisted(folder, listed):
+        name = stray.relative_to(folder).as_posix()
+        if stray.is_dir():
+            raise UsageError(f"'{name}' is a link to a folder", where=str(folder), cure="put the folder itself there")
         if dangerous(stray):
             raise UsageError(
-                f"'{stray.relative_to(folder).as_posix()}' is not listed in {MANIFEST_NAME}",
-                where=str(folder),
-                cure="move it out of the bundle",
+                f"'{name}' is not listed in {MANIFEST_NAME}", where=str(folder), cure="move it out of the bundle"
             )
     return bundle
 
@@ -131,10 +132,12 @@ def _check_file(folder: Path, record: FileRecord, *, verify: bool) -> None:
 
 
 def _unlisted(folder: Path, listed: set[str]) -> Iterator[Path]:
+    """Yields what is not listed; a linked folder as itself, as what lies behind it is not looked through."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in parts)
-        if path.is_dir() or hidden or "/".join(parts) in (MANIFEST_NAME, CARD_NAME) or "/".join(parts) in listed:
+        looked_through = path.is_dir() and not path.is_symlink()
+        if looked_through or hidden or "/".join(parts) in (MANIFEST_NAME, CARD_NAME) or "/".join(parts) in listed:
             continue
         yield path
 

@@ -98,6 +98,22 @@ def test_a_linked_folder_is_refused_too(bundle: Bundle, tmp_path: Path) -> None:
     refused(bundle.folder, "is a link that leaves the bundle's folder")
 
 
+def test_a_linked_folder_that_nobody_listed_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "model.safetensors").write_bytes(b"x")
+    (bundle.folder / "pytorch").symlink_to(outside)
+    refused(bundle.folder, "'pytorch' is a link to a folder; put the folder itself there")
+
+
+def test_a_folder_linked_from_a_hidden_one_is_refused(bundle: Bundle) -> None:
+    hidden = bundle.folder / ".onnx"
+    (bundle.folder / "onnx").rename(hidden)
+    (bundle.folder / "onnx").symlink_to(hidden)
+    (hidden / "model_q4.onnx").write_bytes(b"x")
+    refused(bundle.folder, "'onnx' is a link to a folder; put the folder itself there")
+
+
 @pytest.mark.parametrize("path", ["../sources/model.onnx", "/etc/hostname", "onnx/../../x.onnx", "weights.bin"])
 def test_a_manifest_that_names_such_a_path_is_refused(bundle: Bundle, path: str) -> None:
     edit(bundle, lambda values: values["files"][0].update(path=path))
