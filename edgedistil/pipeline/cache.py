@@ -108,6 +108,10 @@ class StageCache:
         inputs = {name: self._stages / _folder_name(before) for name, before in stage.inputs.items()}
         partial = self._partial / _folder_name(stage)
         with _disk_errors(stage, self.root), stage_lock(partial.with_name(f"{partial.name}.lock"), stage.name):
+            # Another run may have done it since, and let go of the lock.
+            found = self.find(stage)
+            if found:
+                return found
             self._check_space(stage)
             return self._work(stage, partial, inputs, progress)
 
@@ -205,6 +209,8 @@ class StageCache:
             size = sum(map(folder_bytes, there))
             for folder in there:
                 try:
+                    # First of all, so that what is left when this is killed does not look done.
+                    (folder / _RECORD).unlink(missing_ok=True)
                     shutil.rmtree(folder)
                 except OSError as error:
                     raise EdgeDistilError(f"it cannot be removed ({error.strerror})", where=str(folder)) from None
@@ -253,8 +259,11 @@ def _folder_name(stage: Stage) -> str:
 
 
 def _spent(scratch: Path) -> float:
-    path = scratch / "seconds"
-    return float(path.read_text()) if path.is_file() else 0.0
+    try:
+        return float((scratch / "seconds").read_text())
+    except (FileNotFoundError, ValueError):
+        # A disk that became full, or a kill, may have left the file empty.
+        return 0.0
 
 
 @contextmanager

@@ -6,8 +6,9 @@ The system lets go of a lock when the process that holds it ends, however it end
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -31,15 +32,18 @@ def stage_lock(path: Path, name: str) -> Iterator[None]:
         EdgeDistilError: When another run is at the same stage.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EdgeDistilError(
-                f"another run is working on stage '{name}'", where=str(path), cure="wait for it to end"
-            ) from None
+    with ExitStack() as held:
+        while True:
+            stream = held.enter_context(path.open("w"))
+            if not _take(stream, fcntl.LOCK_EX | fcntl.LOCK_NB, path.parent):
+                raise EdgeDistilError(
+                    f"another run is working on stage '{name}'", where=str(path), cure="wait for it to end"
+                )
+            if _lies_at(path, stream):
+                break
+            # The lock's last holder has removed its file since it was opened: another run would lock a new one.
         yield
-    path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -50,10 +54,10 @@ def using(root: Path) -> Iterator[None]:
         root: The cache's folder.
 
     Raises:
-        EdgeDistilError: When the folder cannot be made or written.
+        EdgeDistilError: When the folder cannot be made or written, or its file system has no locks.
     """
     with _opened(root) as stream:
-        fcntl.flock(stream, fcntl.LOCK_SH)
+        _take(stream, fcntl.LOCK_SH, root)
         yield
 
 
@@ -65,16 +69,41 @@ def removing(root: Path) -> Iterator[None]:
         root: The cache's folder.
 
     Raises:
-        EdgeDistilError: When a run uses the cache, or the folder cannot be made or written.
+        EdgeDistilError: When a run uses the cache, the folder cannot be made or written, or its file system has no
+            locks.
     """
     with _opened(root) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(stream, fcntl.LOCK_EX | fcntl.LOCK_NB, root):
             raise EdgeDistilError(
                 "a run is using these stages", where=str(root), cure="nothing was removed; wait for it to end"
-            ) from None
+            )
         yield
+
+
+def _take(stream: TextIO, how: int, place: Path) -> bool:
+    """Takes a lock; returns whether it was free, where it is not to be waited for.
+
+    Raises:
+        EdgeDistilError: When the file system has none, as some that are shared by several machines.
+    """
+    try:
+        fcntl.flock(stream, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise EdgeDistilError(
+            f"the cache's file system has no locks ({error.strerror})",
+            where=str(place),
+            cure="set EDGEDISTIL_CACHE to a folder on a local disk",
+        ) from None
+    return True
+
+
+def _lies_at(path: Path, stream: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _opened(root: Path) -> TextIO:

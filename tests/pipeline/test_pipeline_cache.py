@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import given
@@ -14,9 +17,12 @@ from hypothesis import strategies as st
 
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.pipeline.cache import StageCache, cache_root
+from edgedistil.pipeline.locks import stage_lock
 from edgedistil.pipeline.run import run_plan
 from edgedistil.pipeline.stage import Effort, Stage, StageContext
 from edgedistil.progress import SilentProgress
+
+FLOCK = fcntl.flock
 
 
 def stage(name: str = "first", *, value: int = 1, work: Any = None, **changes: Any) -> Stage:
@@ -134,6 +140,85 @@ def test_two_runs_do_not_work_on_one_stage(tmp_path: Path):
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(EdgeDistilError, match="another run is working on stage 'first'"):
             StageCache(tmp_path).run(stage(), SilentProgress())
+
+
+def test_a_lock_whose_file_its_last_holder_removed_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, taken = tmp_path / "it.lock", []
+
+    def flock(stream: IO[str], how: int) -> None:
+        FLOCK(stream, how)
+        if not taken:
+            # Between opening and locking: the holder ends, and a third run begins.
+            path.unlink()
+            taken.append(path.open("w"))
+            FLOCK(taken[0], fcntl.LOCK_EX)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(EdgeDistilError, match="another run is working on stage 'it'"), stage_lock(path, "it"):
+        pass
+    taken[0].close()
+    with stage_lock(path, "it"):
+        assert path.is_file()
+    assert not path.exists()
+
+
+def test_a_stage_that_another_run_has_just_done_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    others = []
+
+    @contextmanager
+    def late(path: Path, name: str) -> Iterator[None]:
+        monkeypatch.setattr("edgedistil.pipeline.cache.stage_lock", stage_lock)
+        others.append(StageCache(tmp_path).run(stage(), SilentProgress()))
+        with stage_lock(path, name):
+            yield
+
+    monkeypatch.setattr("edgedistil.pipeline.cache.stage_lock", late)
+    assert StageCache(tmp_path).run(stage(), SilentProgress()).reused
+    assert not others[0].reused
+
+
+def test_a_file_system_without_locks_is_one_line_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    cache = StageCache(tmp_path)
+    (tmp_path / "stages" / "a-0").mkdir(parents=True)
+    for attempt in (cache.used().__enter__, lambda: cache.remove(cache.entries())):
+        with pytest.raises(EdgeDistilError) as caught:
+            attempt()
+        assert caught.value.line() == (
+            f"{tmp_path}: the cache's file system has no locks (No locks available); "
+            "set EDGEDISTIL_CACHE to a folder on a local disk"
+        )
+
+
+def test_a_removal_that_is_killed_leaves_nothing_that_looks_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    cache = StageCache(tmp_path)
+    cache.run(stage(), SilentProgress())
+
+    def kill(folder: Path) -> None:
+        (folder / "value").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            cache.remove(cache.entries())
+    assert not cache.run(stage(), SilentProgress()).reused
+
+
+def test_a_clock_that_a_full_disk_cut_short_starts_anew(tmp_path: Path):
+    cache = StageCache(tmp_path)
+
+    def work(context: StageContext) -> dict[str, Any]:
+        (context.scratch / "checkpoint").touch()
+        raise EdgeDistilError("stopped")
+
+    with pytest.raises(EdgeDistilError, match="stopped"):
+        cache.run(stage(work=work), SilentProgress())
+    next((tmp_path / "partial").glob("*/scratch/seconds")).write_text("")
+    assert cache.run(stage(), SilentProgress()).seconds < 60
 
 
 def test_stages_whose_names_differ_behind_a_dot_do_not_wait_for_one_another(tmp_path: Path):
