@@ -44,14 +44,14 @@ def check_padded(
         with silence():
             runtime = runtimes.create(FORMATS[format_name].runtime, str(path), threads=1)
             worst = {
-                place: max(float(np.abs(found - expected).max()) for found, expected in pairs)
+                place: float(np.max([np.abs(found - expected).max() for found, expected in pairs]))
                 for place, pairs in _compared(runtime, reference, evaluation, positions)
             }
             runtime.close()
     except RunnerError as error:
         raise ParityError(f"it cannot run padded texts ({error})", where=FORMATS[format_name].title) from error
     for place, apart in worst.items():
-        # Written so that what is no number does not pass.
+        # Written, as is the maximum above, so that what is no number does not pass.
         if not apart <= limit:
             raise ParityError(
                 f"{place}, it differs by up to {apart:.3g} in a logit (allowed {limit:.3g})",

@@ -35,6 +35,28 @@ def test_a_file_that_does_not_heed_its_mask_does_not_hold(world, tmp_path: Path)
         check_padded(path, "onnx-fp32", world.reference, world.evaluation, POSITIONS)
 
 
+class LastIsNoNumber:
+    """The ONNX file, but for the last text of a batch."""
+
+    def __init__(self, model: runtimes.Runtime) -> None:
+        self.model = model
+
+    def run(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        found = np.array(self.model.run(input_ids, attention_mask))
+        found[-1] = np.nan
+        return found
+
+    def close(self) -> None:
+        pass
+
+
+def test_answers_that_are_no_number_do_not_hold(world, monkeypatch: pytest.MonkeyPatch):
+    model = runtimes.create("onnxruntime", str(world.files["onnx-fp32"]), 1)
+    monkeypatch.setattr(runtimes, "create", lambda *_, **__: LastIsNoNumber(model))
+    with pytest.raises(ParityError, match="it differs by up to nan"):
+        check_padded(Path("x"), "onnx-fp32", world.reference, world.evaluation, POSITIONS)
+
+
 class Signatures:
     """The TFLite file, of which one signature is another model's."""
 
