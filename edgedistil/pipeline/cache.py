@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edgedistil.errors import EdgeDistilError, UsageError
-from edgedistil.pipeline.locks import UNUSABLE, removing, stage_lock, using
+from edgedistil.pipeline.folders import fault_of
+from edgedistil.pipeline.locks import UNUSABLE, publishing, removing, stage_lock, using
 from edgedistil.pipeline.processes import is_main, meet, wait_for
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.progress import Progress, SilentProgress
@@ -176,6 +177,10 @@ class StageCache:
         """
         return using(self.root)
 
+    def publishing(self) -> AbstractContextManager[None]:
+        """Keeps other runs from putting their results into the workspace meanwhile."""
+        return publishing(self.root)
+
     def entries(self) -> list[Entry]:
         """Returns every stage's folder, the newest first."""
         folders = sorted(self._stages.glob("*/"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -240,10 +245,7 @@ def cache_root(workspace: Path, *, writing: bool = True) -> Path:
     """
     named = os.environ.get("EDGEDISTIL_CACHE")
     root = Path(named).expanduser().resolve() if named else workspace / ".edgedistil"
-    there = next(place for place in (root, *root.absolute().parents) if place.exists())
-    fault = "cannot be written" if writing and not os.access(there, os.W_OK | os.X_OK) else None
-    if not there.is_dir():
-        fault = "is no folder" if there == root else f"cannot be made, as {there} is no folder"
+    fault = fault_of(root, writing=writing)
     if fault:
         raise UsageError(f"the cache's folder {fault}", where=str(root), cure=UNUSABLE)
     return root

@@ -1,4 +1,4 @@
-"""Locks of the stage cache: on a stage that is worked on, and on the cache while a run reads its stages.
+"""Locks of the stage cache: on a stage that is worked on, on the cache while a run reads it, and while one publishes.
 
 The system lets go of a lock when the process that holds it ends, however it ends.
 """
@@ -18,6 +18,7 @@ UNUSABLE = "set EDGEDISTIL_CACHE to a folder that can be written"
 """What cures a cache's folder that cannot be used."""
 
 _USED = "used.lock"
+_PUBLISHED = "published.lock"
 
 
 @contextmanager
@@ -80,6 +81,21 @@ def removing(root: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def publishing(root: Path) -> Iterator[None]:
+    """Waits until no other run puts its results into the workspace, and keeps others from it.
+
+    Args:
+        root: The cache's folder, which is known to have locks; of the workspace's file system that is not known.
+
+    Raises:
+        EdgeDistilError: As `using`.
+    """
+    with _opened(root, _PUBLISHED) as stream:
+        _take(stream, fcntl.LOCK_EX, root)
+        yield
+
+
 def _take(stream: TextIO, how: int, place: Path) -> bool:
     """Takes a lock; returns whether it was free, where it is not to be waited for.
 
@@ -106,10 +122,10 @@ def _lies_at(path: Path, stream: TextIO) -> bool:
         return False
 
 
-def _opened(root: Path) -> TextIO:
+def _opened(root: Path, name: str = _USED) -> TextIO:
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return (root / _USED).open("w")
+        return (root / name).open("w")
     except OSError as error:
         raise EdgeDistilError(
             f"the cache's folder cannot be written ({error.strerror})",

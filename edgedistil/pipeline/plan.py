@@ -8,6 +8,7 @@ from edgedistil.errors import UsageError
 from edgedistil.pipeline.budget import check_budget
 from edgedistil.pipeline.cache import StageCache, cache_root
 from edgedistil.pipeline.fitting import check_recovery, check_student
+from edgedistil.pipeline.folders import fault_of
 from edgedistil.pipeline.stage import Stage
 from edgedistil.pipeline.stages.bench import bench_stage
 from edgedistil.pipeline.stages.bundle import bundle_stage, reference_stage
@@ -71,6 +72,7 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
             cure=f"choose 1 to {layers_of(build.start_config)}",
         )
     check_student(build)
+    _check_place(build)
     _check_lengths(build, exports=until in (None, "export"))
     if until == "prune" and recipe.prune is None:
         raise UsageError("the recipe has no section 'prune'", where=recipe.name, cure="add: prune: {parameters: 0.5}")
@@ -94,6 +96,16 @@ def plan_recipe(recipe: Recipe, workspace: Workspace, *, until: str | None = Non
     # What decides whether a budget can be met is known before anything is trained for it.
     stages = sorted(in_order(goal), key=lambda stage: _FIRST.index(stage.name) if stage.name in _FIRST else len(_FIRST))
     return Plan(build, stages, goal)
+
+
+def _check_place(build: Build) -> None:
+    """Refuses a folder for the results that cannot be one."""
+    place = build.workspace.run_folder(build.recipe.name)
+    fault = fault_of(place)
+    if fault:
+        raise UsageError(
+            f"the run's folder {fault}", where=str(place), cure="make room for it there, or choose another 'name'"
+        )
 
 
 def _check_lengths(build: Build, *, exports: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Accuracy
 from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.bundle.write import record_accuracy, record_recipe
-from edgedistil.errors import UsageError
+from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.pipeline.cache import Finished
 from edgedistil.report.trials import TRIALS_NAME
@@ -53,23 +54,18 @@ def publish(folder: Path, finished: dict[str, Finished], recipe: Mapping[str, An
         finished: The run's stages, by name: `export`, and where they were run the references and `bench`.
         recipe: As JSON. A stage's bundle may be of an older one, which differs in what no file depends on: how files
             are measured, and what a gate allows.
+
+    Raises:
+        EdgeDistilError: When the folder cannot be written.
     """
     # A stage that was removed and done anew has its key of before, but other results: times, say.
     made = {name: hash_file(finished[name].record) for name in _PUBLISHED if name in finished}
     stamp = hash_value({"stages": made, "recipe": dict(recipe)})
     place = folder / "bundle"
     if not _is_published(folder, stamp, measured="bench" in finished):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, target in _BUNDLES.items():
-            if name in finished:
-                _replace(finished[name].folder / "bundle", folder / target)
-                record_recipe(open_bundle(folder / target, verify=False), recipe)
-        _publish_trials(folder)
-        if "bench" in finished:
-            _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")
-        else:
-            _record_known(folder)
-        (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
+        with _writing(folder):
+            _publish_all(folder, finished, recipe)
+            (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
     measurements = read_measurements(folder / "measurements.jsonl") if "bench" in finished else []
     report = folder / "report.html" if "bench" in finished else None
     return Published(folder, open_bundle(place, verify=False), measurements, report)
@@ -84,10 +80,39 @@ def publish_encoder(folder: Path, general: Finished) -> Path:
 
     Returns:
         The folder, of Hugging Face's layout.
+
+    Raises:
+        EdgeDistilError: When it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(general.folder / "encoder", folder / "encoder")
+    with _writing(folder):
+        _replace(general.folder / "encoder", folder / "encoder")
     return folder / "encoder"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Makes a run's folder, and turns what keeps it from being written into one line."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise EdgeDistilError(
+            f"cannot write the run's results ({error.strerror or error})",
+            where=str(folder),
+            cure="free space or make it writable, and run the same command again; its stages are kept",
+        ) from error
+
+
+def _publish_all(folder: Path, finished: Mapping[str, Finished], recipe: Mapping[str, Any]) -> None:
+    for name, target in _BUNDLES.items():
+        if name in finished:
+            _replace(finished[name].folder / "bundle", folder / target)
+            record_recipe(open_bundle(folder / target, verify=False), recipe)
+    _publish_trials(folder)
+    if "bench" in finished:
+        _publish_bench(folder, finished["bench"].folder / "measurements.jsonl")
+    else:
+        _record_known(folder)
 
 
 def _publish_trials(folder: Path) -> None:
@@ -146,6 +171,6 @@ def _is_published(folder: Path, stamp: str, *, measured: bool) -> bool:
     try:
         same = json.loads((folder / _STAMP).read_text(encoding="utf-8"))["stamp"] == stamp
         open_bundle(folder / "bundle")
-    except (OSError, ValueError, KeyError, UsageError):
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
         return False
     return same and (not measured or all((folder / name).is_file() for name in ("measurements.jsonl", "report.html")))

@@ -71,7 +71,8 @@ def _run(plan: Plan, progress: Progress) -> Outcome:
             check_budget(plan.build)
     published = _publish(plan, finished)
     if plan.goal.name == "general" and is_main():
-        place = publish_encoder(plan.build.workspace.run_folder(plan.build.recipe.name), finished["general"])
+        with cache.publishing():
+            place = publish_encoder(plan.build.workspace.run_folder(plan.build.recipe.name), finished["general"])
         progress.say(f"encoder: {place}")
     return Outcome(plan, finished, published, time.monotonic() - started)
 
@@ -80,7 +81,8 @@ def _publish(plan: Plan, finished: dict[str, Finished]) -> Published | None:
     if "export" not in finished or not is_main():
         return None
     recipe = plan.build.recipe
-    return publish(plan.build.workspace.run_folder(recipe.name), finished, recipe.model_dump(mode="json"))
+    with plan.build.cache.publishing():
+        return publish(plan.build.workspace.run_folder(recipe.name), finished, recipe.model_dump(mode="json"))
 
 
 def _missing(done: Finished) -> str:

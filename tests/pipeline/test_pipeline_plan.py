@@ -391,6 +391,19 @@ def test_teacher_folder_without_a_file_is_named(tmp_path: Path, name: str):
         keys(recipe)
 
 
+@pytest.mark.parametrize("place", ["runs", "runs/tiny"])
+def test_a_folder_for_the_results_that_cannot_be_one_is_refused_before_the_work(tmp_path: Path, place: str):
+    recipe = write_workspace(tmp_path)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).touch()
+    with pytest.raises(UsageError) as caught:
+        keys(recipe)
+    fault = "is no folder" if place == "runs/tiny" else f"cannot be made, as {tmp_path}/runs is no folder"
+    assert caught.value.line() == (
+        f"{tmp_path}/runs/tiny: the run's folder {fault}; make room for it there, or choose another 'name'"
+    )
+
+
 def test_missing_teacher_folder_is_named(recipe: Path):
     with pytest.raises(UsageError, match="no such teacher folder"):
         keys(recipe, "teacher.model=./nowhere")

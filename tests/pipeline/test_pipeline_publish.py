@@ -14,6 +14,7 @@ from edgedistil.bench.cases import cases_of
 from edgedistil.bench.measurement import Accuracy, Measurement, read_measurements, write_measurements
 from edgedistil.bundle import FileFacts
 from edgedistil.bundle.read import open_bundle
+from edgedistil.errors import EdgeDistilError
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.publish import publish
@@ -72,6 +73,26 @@ def test_scores_of_these_very_files_outlive_a_run_that_stops_before_the_bench(
     bundle = publish(run, {"export": export}, RECIPE).bundle
     scores = {file.format: file.accuracy for file in open_bundle(bundle.folder).manifest.files if file.format}
     assert all((score is not None) is own for score in scores.values())
+
+
+def test_results_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    with pytest.raises(EdgeDistilError) as caught:
+        publish(tmp_path / "runs" / "tiny", {"export": exported(tmp_path / "export")}, RECIPE)
+    assert caught.value.line() == (
+        f"{tmp_path}/runs/tiny: cannot write the run's results (Not a directory); "
+        "free space or make it writable, and run the same command again; its stages are kept"
+    )
+
+
+@pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"stamp": 1}'])
+def test_a_stamp_that_is_damaged_is_written_anew(tmp_path: Path, stamp: str) -> None:
+    export, run = exported(tmp_path / "export"), tmp_path / "runs"
+    publish(run, {"export": export}, RECIPE)
+    whole = (run / ".published.json").read_text(encoding="utf-8")
+    (run / ".published.json").write_text(stamp, encoding="utf-8")
+    publish(run, {"export": export}, RECIPE)
+    assert (run / ".published.json").read_text(encoding="utf-8") == whole
 
 
 def test_what_is_there_already_is_left_alone(
