@@ -176,13 +176,18 @@ def texts(rows: Mapping[str, Sequence[Any]], column: str, what: str, place: Plac
     """Returns a column's texts, none of them empty.
 
     Raises:
-        UsageError: Naming the first row without one.
+        UsageError: Naming the first row without one, or with several.
     """
-    found = ["" if value is None else str(value) for value in rows[column]]
-    for row, text in enumerate(found):
-        if not text.strip():
+    for row, value in enumerate(rows[column]):
+        if isinstance(value, (list, dict)):
+            raise UsageError(
+                f"the {what} {value!r:.60} is no single text",
+                where=place(row),
+                cure="give each row one text; does the recipe name the right column?",
+            )
+        if value is None or not str(value).strip():
             raise UsageError(f"the {what} is empty", where=place(row), cure="fill the row or remove it")
-    return found
+    return [str(value) for value in rows[column]]
 
 
 def ratio(above: FloatArray, below: FloatArray) -> FloatArray:

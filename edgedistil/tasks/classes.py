@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
@@ -16,7 +18,8 @@ from edgedistil.recipe.schema import Data
 from edgedistil.tasks.answers import Answers
 from edgedistil.tasks.base import Example, FloatArray, IntArray, Labelled, Place, Prediction, Read, Reference, ratio
 
-_NUMBER = re.compile(r"-?[0-9]+")
+# A column of numbers some of which were missing once is often one of floating point: 1.0 is the class 1.
+_NUMBER = re.compile(r"(-?[0-9]+)(\.0+)?")
 
 
 class Classes:
@@ -28,7 +31,7 @@ class Classes:
 
     def choose_labels(self, data: Data, read: Read, where: str) -> list[str]:
         """Returns the recipe's labels, or those of the training split's column."""
-        return data.labels or self.find_labels(("" if value is None else str(value) for value in read("label")), where)
+        return data.labels or self.find_labels(map(_written, read("label")), where)
 
     def find_labels(self, values: Iterable[str], where: str) -> list[str]:
         """Returns the label names of a column: its distinct values, numbers in numeric order.
@@ -43,20 +46,38 @@ class Classes:
         counts = Counter(values)
         rows = counts.total()
         # A row without a label is no class of its own; `encode` names that row.
-        counts.pop("", None)
-        if len(counts) < 2:
-            only = next(iter(counts), "")
+        found = counts.keys() - {""}
+        numeric = all(_NUMBER.fullmatch(value) for value in found)
+        if numeric:
+            found = {_whole(value) for value in found}
+        if not found:
+            raise UsageError("no row has a label", where=where, cure="give the rows labels, or correct data.label")
+        if len(found) < 2:
             raise UsageError(
-                f"every row has the label '{only}': one class is nothing to learn",
+                f"every row has the label '{found.pop()}': one class is nothing to learn",
                 where=where,
                 cure="name a data set with two classes or more, or correct data.label",
             )
-        if len(counts) > max(1000, rows // 4):
+        if len(found) > max(1000, rows // 4):
             raise UsageError(
-                f"{len(counts)} different labels in {rows} rows", where=where, cure="is data.label the right column?"
+                f"{len(found)} different labels in {rows} rows", where=where, cure="is data.label the right column?"
             )
-        numeric = all(_NUMBER.fullmatch(value) for value in counts)
-        return sorted(counts, key=(lambda value: (int(value), value)) if numeric else None)
+        return sorted(found, key=(lambda value: (int(value), value)) if numeric else None)
+
+    def read_labels(self, values: Sequence[Any], place: Place) -> list[str]:
+        """Returns a label column as text, empty where there is none.
+
+        Raises:
+            UsageError: Naming the first row that has several.
+        """
+        for row, value in enumerate(values):
+            if isinstance(value, (list, dict)):
+                raise UsageError(
+                    f"the label {value!r:.60} is no single value",
+                    where=place(row),
+                    cure="give each row one label; is data.label the right column?",
+                )
+        return [_written(value) for value in values]
 
     def encode(self, values: Sequence[str], labels: Sequence[str], place: Place) -> list[int]:
         """Returns each value's class number.
@@ -72,12 +93,13 @@ class Classes:
         Raises:
             UsageError: Naming the first row whose value is outside the label set.
         """
-        numbers = {label: index for index, label in enumerate(labels)}
+        numbers = {_whole(label): index for index, label in enumerate(labels)}
+        numbers |= {label: index for index, label in enumerate(labels)}
         if not any(_NUMBER.fullmatch(label) for label in labels):
             numbers |= {str(index): index for index in range(len(labels))}
         encoded = []
         for row, value in enumerate(values):
-            number = numbers.get(value)
+            number = numbers.get(value, numbers.get(_whole(value)))
             if number is None:
                 raise UsageError(
                     f"label '{value}' is not one of the labels ({', '.join(labels[:8])})",
@@ -140,3 +162,13 @@ class Classes:
     def metrics(self, sums: FloatArray) -> dict[str, FloatArray]:
         """Returns the share of examples labelled right."""
         return {"accuracy": ratio(sums[..., 0], sums[..., 1])}
+
+
+def _written(value: Any) -> str:
+    # Not a number is how a missing one is written among floating-point numbers.
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def _whole(value: str) -> str:
+    number = _NUMBER.fullmatch(value)
+    return number[1] if number else value

@@ -31,8 +31,7 @@ class PairClassification(Classes):
         """
         first = texts(rows, "text", "pair's first text", place)
         second = texts(rows, "pair", "pair's second text", place)
-        values = ["" if value is None else str(value) for value in rows["label"]]
-        encoded = self.encode(values, labels, place)
+        encoded = self.encode(self.read_labels(rows["label"], place), labels, place)
         return [
             Example(one, two, number, number, number) for one, two, number in zip(first, second, encoded, strict=True)
         ]

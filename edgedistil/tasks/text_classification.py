@@ -26,6 +26,5 @@ class TextClassification(Classes):
             UsageError: For an empty text or a label outside the set.
         """
         found = texts(rows, "text", "text", place)
-        values = ["" if value is None else str(value) for value in rows["label"]]
-        encoded = self.encode(values, labels, place)
+        encoded = self.encode(self.read_labels(rows["label"], place), labels, place)
         return [Example(text, None, number, number, number) for text, number in zip(found, encoded, strict=True)]

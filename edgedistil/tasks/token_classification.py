@@ -82,9 +82,13 @@ class TokenClassification:
         if data.labels:
             _check_tag_names(data.labels, where)
             return data.labels
-        kinds = {tag_kind(str(tag))[1] for tags in read("tags") for tag in tags or [] if str(tag)[:2] in ("B-", "I-")}
+        found = {tag for tags in read("tags") if isinstance(tags, list) for tag in map(str, tags)}
+        kinds = {tag_kind(tag)[1] for tag in found if tag[:2] in ("B-", "I-")}
         if not kinds:
-            raise UsageError("no tag marks an entity", where=where, cure="give BIO tags such as B-PER, I-PER, O")
+            cure = "give lists of BIO tags such as B-PER, I-PER, O"
+            if any(tag.isdecimal() for tag in found):
+                cure = "say in data.labels what the numbers stand for, in order, such as [O, B-PER, I-PER]"
+            raise UsageError("no tag marks an entity", where=where, cure=cure)
         return ["O", *(f"{prefix}-{kind}" for kind in sorted(kinds) for prefix in "BI")]
 
     def examples(self, rows: Mapping[str, Sequence[Any]], labels: Sequence[str], place: Place) -> list[Example]:

@@ -87,7 +87,9 @@ def test_labels_are_the_recipes_or_those_found():
             {"spans": "s", "labels": ["a", "b"]},
             "x: data.labels names 2 labels and data.spans",
         ),
-        ("token-classification", {"tags": [["O"]]}, {}, "x: no tag marks an entity; give BIO tags such as B-PER"),
+        ("token-classification", {"tags": [["O"]]}, {}, "x: no tag marks an entity; give lists of BIO tags"),
+        ("token-classification", {"tags": [3, "B-PER"]}, {}, "x: no tag marks an entity; give lists of BIO tags"),
+        ("token-classification", {"tags": [[0, 1]]}, {}, "x: no tag marks an entity; say in data.labels what the num"),
         ("token-classification", {}, {"labels": ["O", "B-PER"]}, "x: data.labels are no set of tags: I-PER is missing"),
         ("token-classification", {}, {"labels": ["O", "PER"]}, "x: data.labels are no set of tags: 'PER' is not BIO"),
         ("token-classification", {}, {"labels": ["B-A", "I-A"]}, "x: data.labels are no set of tags: O is missing"),
@@ -110,6 +112,16 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
         ("pair-classification", PAIR | {"pair": ["b", " "]}, "a.tsv:6: the pair's second text is empty; fill the row"),
         ("pair-classification", PAIR | {"text": [None, "c"]}, "a.tsv:5: the pair's first text is empty; fill the row"),
         ("pair-classification", PAIR | {"label": ["yes", "mayb"]}, "a.tsv:6: label 'mayb' is not one of the labels"),
+        (
+            "pair-classification",
+            PAIR | {"text": ["a", ["c"]]},
+            "a.tsv:6: the pair's first text ['c'] is no single text",
+        ),
+        (
+            "pair-classification",
+            PAIR | {"label": ["yes", [0, 1]]},
+            "a.tsv:6: the label [0, 1] is no single value; give",
+        ),
         (
             "regression",
             PAIR | {"label": ["1", "high"]},

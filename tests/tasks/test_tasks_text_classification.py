@@ -29,7 +29,7 @@ def test_labels_are_found_in_order():
 
 
 def test_no_label_at_all_is_one_line():
-    with pytest.raises(UsageError, match=r"x: every row has the label '': one class is nothing to learn"):
+    with pytest.raises(UsageError, match=r"x: no row has a label; give the rows labels, or correct data\.label"):
         TASK.find_labels(["", ""], "x")
 
 
@@ -48,6 +48,16 @@ def test_a_number_stands_for_a_name_unless_the_names_are_numbers():
     for value, labels in (("0", ["1", "2"]), ("0", ["-1", "1"]), ("2", ["bad", "good"]), ("-1", ["bad", "good"])):
         with pytest.raises(UsageError, match=f"x:8: label '{value}' is not one of the labels"):
             TASK.encode([labels[0], value], labels, lambda row: f"x:{row + 7}")
+
+
+def test_a_whole_number_in_floating_point_is_the_number():
+    assert TASK.find_labels(["1.0", "0.0", "10"], "x") == ["0", "1", "10"]
+    assert TASK.find_labels(["2.0", "2.1"], "x") == ["2.0", "2.1"]
+    assert TASK.encode(["1.0", "0", "0.0"], ["bad", "good"], "x:{}".format) == [1, 0, 0]
+    assert TASK.encode(["2.0", "1"], ["1", "2"], "x:{}".format) == [1, 0]
+    assert TASK.encode(["1", "2.0"], ["2.0", "1.0"], "x:{}".format) == [1, 0]
+    values = [1.0, None, float("nan"), 2.5]
+    assert TASK.read_labels(values, "x:{}".format) == ["1.0", "", "", "2.5"]
 
 
 LOGITS = st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=6).map(np.array)
