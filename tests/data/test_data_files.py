@@ -147,6 +147,20 @@ def test_a_row_is_named_by_the_line_that_it_begins_on_if_it_has_one(
             "text,label\n".encode("utf-16"),
             "a.csv:1: not UTF-8 (byte 0xff); convert it, for example: iconv -f utf-16 -t utf-8 a.csv",
         ),
+        (
+            "a.csv",
+            "text,label\n".encode("utf-32"),
+            "a.csv:1: not UTF-8 (byte 0xff); convert it, for example: iconv -f utf-32 -t utf-8 a.csv",
+        ),
+        (
+            "a.csv",
+            "text,label\ncafé,b\n".encode("utf-16-le"),
+            "a.csv:1: not UTF-8 (byte 0x00); convert it, for example: iconv -f utf-16le -t utf-8 a.csv",
+        ),
+        ("a.jsonl", '{"text": 1}'.encode("utf-16-be"), "a.jsonl:1: not UTF-8 (byte 0x00); convert it, for example: ic"),
+        ("a.csv", b"PK\x03\x04\xff", "a.csv: is no text: it begins as zip (as .xlsx is) does; unpack it or save it as"),
+        ("a.jsonl", gzip.compress(b"{}"), "a.jsonl: is no text: it begins as gzip does; unpack it"),
+        ("a.jsonl.gz", "{}", "a.jsonl.gz: is not compressed; leave .gz out of its name"),
         ("a.parquet", "no parquet", "a.parquet: cannot read it as parquet (Parquet"),
         ("a.parquet", "", "a.parquet: cannot read it as parquet (Parquet file size is 0 bytes); it is damaged or of"),
         (
@@ -155,7 +169,7 @@ def test_a_row_is_named_by_the_line_that_it_begins_on_if_it_has_one(
             "a.tsv:3: not UTF-8 (byte 0xe9); convert it, for example: iconv -f latin1 -t utf-8 a.tsv",
         ),
         ("a.csv", b"text,label\n\xff,b\n", "a.csv:2: not UTF-8 (byte 0xff)"),
-        ("a.xlsx", "x", "a.xlsx: unknown kind of file '.xlsx'; use .tsv, .csv, .jsonl or .parquet"),
+        ("a.xlsx", "x", "a.xlsx: unknown kind of file '.xlsx'; use .tsv, .csv, .jsonl, .jsonl.gz or .p"),
         ("a.tsv", None, "a.tsv: no such data file; correct the recipe's 'data' paths"),
     ],
 )

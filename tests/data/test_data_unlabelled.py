@@ -104,7 +104,7 @@ def test_only_so_many_texts_are_read(teacher: Path, tmp_path: Path):
         ("a.txt", "", "a.txt: the file is empty; name a file with rows"),
         ("a.parquet", "x", "a.parquet: cannot read it as parquet ("),
         ("a.xml", "x", "a.xml: unknown kind of file '.xml'; use .txt, .jsonl, .jsonl.gz, .tsv, .csv or .parquet"),
-        ("a.jsonl.gz", "x", "a.jsonl.gz:1: cannot be unpacked ("),
+        ("a.jsonl.gz", "x", "a.jsonl.gz: is not compressed; leave .gz out of its name"),
         ("a.txt", None, "a.txt: no such file; correct the path of the unlabelled text"),
     ],
 )

@@ -53,7 +53,7 @@ class FileSource:
                 raise UsageError(
                     f"unknown kind of file '{path.suffix}'",
                     where=str(path),
-                    cure="use .tsv, .csv, .jsonl or .parquet",
+                    cure="use .tsv, .csv, .jsonl, .jsonl.gz or .parquet",
                 )
             if not path.is_file():
                 raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")

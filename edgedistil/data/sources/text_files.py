@@ -16,6 +16,17 @@ import numpy.typing as npt
 
 from edgedistil.errors import UsageError
 
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_UNMARKED = {"utf-16le": 1, "utf-16be": 0}
+"""Which of its first two bytes is 0 in each, if it begins with a Latin letter or a brace."""
+_GZIP = b"\x1f\x8b"
+_NO_TEXT = {_GZIP: "gzip", b"PK\x03\x04": "zip (as .xlsx is)", b"PAR1": "Parquet"}
+
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Opens a file that may be compressed."""
@@ -33,18 +44,19 @@ def check_text_file(path: Path) -> int:
     """
     if path.stat().st_size == 0:
         raise UsageError("the file is empty", where=str(path), cure="name a file with rows")
-    number = 0
+    _check_opening(path)
+    number, encoding = 0, ""
     try:
         with open_bytes(path) as stream:
             for line in stream:
                 number += 1
+                encoding = encoding or _encoding(line)
+                if encoding in _UNMARKED:
+                    # Its letters with zeros between them are UTF-8 as well.
+                    raise _not_utf8(path, number, 0, encoding)
                 line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"not UTF-8 (byte 0x{line[error.start]:02x})",
-            where=f"{path}:{number}",
-            cure=f"convert it, for example: iconv -f {_encoding(line)} -t utf-8 {path.name}",
-        ) from None
+        raise _not_utf8(path, number, line[error.start], encoding) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UsageError(
             f"cannot be unpacked ({error})",
@@ -54,8 +66,37 @@ def check_text_file(path: Path) -> int:
     return number
 
 
+def _check_opening(path: Path) -> None:
+    """Refuses a file whose first bytes are of another kind than its name."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    if path.suffix == ".gz":
+        if not head.startswith(_GZIP):
+            raise UsageError("is not compressed", where=str(path), cure="leave .gz out of its name, or copy it again")
+        return
+    for mark, kind in _NO_TEXT.items():
+        if head.startswith(mark):
+            raise UsageError(
+                f"is no text: it begins as {kind} does",
+                where=str(path),
+                cure="unpack it or save it as text, or give it the ending of its kind",
+            )
+
+
 def _encoding(line: bytes) -> str:
-    return "utf-16" if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
+    """Returns what a text is in if it is not UTF-8, by its first line."""
+    for mark, name in _MARKS.items():
+        if line.startswith(mark):
+            return name
+    return next((name for name, zero in _UNMARKED.items() if line[zero : zero + 1] == b"\0"), "latin1")
+
+
+def _not_utf8(path: Path, number: int, byte: int, encoding: str) -> UsageError:
+    return UsageError(
+        f"not UTF-8 (byte 0x{byte:02x})",
+        where=f"{path}:{number}",
+        cure=f"convert it, for example: iconv -f {encoding} -t utf-8 {path.name}",
+    )
 
 
 def table_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
