@@ -132,9 +132,23 @@ def test_a_row_is_named_by_the_line_that_it_begins_on_if_it_has_one(
             "text\ttext\na\tb\n",
             "a.tsv:1: the first line must name the columns, each once, and names 'text'",
         ),
-        ("a.tsv", "text\tlabel\na\tb\tc\n", "a.tsv: the first row has 3 columns, the header 2; name every column"),
-        ("a.tsv", "text\tlabel\na\tb\na\tb\tc\n", "a.tsv: cannot read it as tsv (Error tokenizing data. C error: Expe"),
-        ("a.csv", 'text,label\n"open,x\nb,y\n', "a.csv: cannot read it as csv (Error tokenizing data. C error: EOF"),
+        ("a.csv", "  \n  \n", "a.csv:1: the first line must name the columns, each once; add a header line"),
+        (
+            "a.tsv",
+            "text\tlabel\n\na\tb\tc\n",
+            "a.tsv:3: the row has 3 columns, the header 2; name every column; within",
+        ),
+        (
+            "a.csv",
+            'text,label\n"a\n\na",b\na,b,c\n',
+            "a.csv:5: the row has 3 columns, the header 2; name every column; ",
+        ),
+        ("a.csv", 'text,label\n"a\na",x\n"open,x\nb,y\n', "a.csv:4: a quote in the row is never closed; close it, or"),
+        ("a.json", "null", "a.json:1: the line is no JSON object; give rows such as"),
+        ("a.jsonl", '\nnull\n{"text": "a", "label": 0}\n', "a.jsonl:2: the line is no JSON object; give rows such as"),
+        ("a.json", "[]", "a.json: the file has no rows; name a file with rows"),
+        ("a.json", '[{"a": 0},\n{"a" 1}]', "a.json:2: not valid JSON (Expecting ':' delimiter); give one list of obj"),
+        ("a.json", '[{"text": "a", "label": "b"},\n3]', "a.json: row 2: it is no JSON object; give rows such as"),
         ("a.jsonl", '{"text": "a"\n{', "a.jsonl:1: not valid JSON (Expecting ',' delimiter); give one object a line"),
         ("a.jsonl", '{"text": "a", "label": 0}\n\n[1]\n', "a.jsonl:3: the line is no JSON object; give rows such as"),
         ("a.jsonl", '{"a": 0}\n{"a": 1, "a": 2}\n', "a.jsonl:2: not valid JSON (a key stands twice); give one object"),
@@ -178,6 +192,14 @@ def test_a_file_that_cannot_be_used_is_one_line(
 ):
     assert line_of(tmp_path, name, content).startswith(line)
     assert capfd.readouterr() == ("", ""), "the libraries add nothing of their own"
+
+
+def test_a_parquet_without_rows_or_with_a_name_twice_is_one_line(tmp_path: Path):
+    none, some = pa.array([], pa.string()), pa.array(["a"])
+    parquet.write_table(pa.table({"text": none, "label": none}), tmp_path / "a.parquet")
+    assert line_of(tmp_path, "a.parquet", None) == "a.parquet: the file has no rows; name a file with rows"
+    parquet.write_table(pa.Table.from_arrays([some] * 3, ["text", "label", "text"]), tmp_path / "b.parquet")
+    assert line_of(tmp_path, "b.parquet", None) == "b.parquet: two columns are named 'text'; rename or remove one"
 
 
 def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path):

@@ -1,14 +1,14 @@
-"""TSV, CSV, JSON lines and Parquet to a table, and what is wrong with a file that cannot be read as one."""
+"""TSV, CSV, JSON lines and Parquet to a table."""
 
 from __future__ import annotations
 
 import csv
 import glob
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgedistil.data.sources.text_files import open_bytes, table_rows
+from edgedistil.data.sources.table_faults import check_json, check_opening, check_parquet, check_table, check_width
+from edgedistil.data.sources.text_files import table_rows
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 
@@ -48,6 +48,8 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
             "keep_default_na": False,
             "quoting": csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_MINIMAL,
         }
+    elif kind == "json":
+        check_opening(path)
     builder = "csv" if kind in TABLES else kind
     # By contents: what the library has read it knows by path and time alone.
     kept = cache / hash_file(path)[:16]
@@ -55,9 +57,8 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
     try:
         return datasets.load_dataset(builder, data_files=files, split="train", cache_dir=str(kept), **options)
     except Exception as error:  # noqa: BLE001 - pandas, pyarrow and datasets each raise their own
-        if kind == "json":
-            _check_lines(path)
         told = str(error.__cause__ or error) or type(error).__name__
+        _find_fault(path, kind, told)
         raise UsageError(
             f"cannot read it as {kind} ({told.splitlines()[0][:160]})",
             where=str(path),
@@ -66,9 +67,11 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
 
 
 def _header(path: Path, kind: str) -> list[str]:
-    header, first = _first_rows(path, kind)
+    rows = table_rows(path, kind)
+    _, header = next(rows, (1, []))
+    line, first = next(((line, row) for line, row in rows if row), (1, None))
     place = f"{path}:1"
-    if not header:
+    if not any(name.strip() for name in header):
         raise UsageError("the first line must name the columns, each once", where=place, cure="add a header line")
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
@@ -85,53 +88,17 @@ def _header(path: Path, kind: str) -> list[str]:
         )
     if first is None:
         raise UsageError("the file has a header and no rows", where=str(path), cure="name a file with rows")
-    if len(first) > len(header):
-        # pandas would take the first column for row names and shift all the others.
-        raise UsageError(
-            f"the first row has {len(first)} columns, the header {len(header)}",
-            where=str(path),
-            cure="name every column, and quote a text that holds a separator",
-        )
+    # pandas would take the first column for row names and shift all the others.
+    check_width(first, header, f"{path}:{line}")
     # As pandas calls a column without a name, such as that of the row names that it writes itself.
     return [name or f"Unnamed: {number}" for number, name in enumerate(header)]
 
 
-def _first_rows(path: Path, kind: str) -> tuple[list[str], list[str] | None]:
-    rows = (row for _, row in table_rows(path, kind))
-    return next(rows, []), next((row for row in rows if row), None)
-
-
-def _check_lines(path: Path) -> None:
-    """Refuses the first line that is no object; a file that is one list is left to others."""
-    rows = 0
-    with open_bytes(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            text = line.decode("utf-8-sig").strip()
-            if not rows and text.startswith("["):
-                return
-            if text:
-                rows += 1
-                _check_object(text, f"{path}:{number}")
-    if not rows:
-        raise UsageError("the file has no rows", where=str(path), cure="name a file with rows")
-
-
-def _check_object(text: str, place: str) -> None:
-    try:
-        row = json.loads(text, object_pairs_hook=_keys_once)
-        # Half of a character that takes two, as a text that was cut in the middle may have.
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise UsageError("a text has half of a surrogate pair", where=place, cure="mend or remove the row") from None
-    except ValueError as error:
-        told = getattr(error, "msg", error)
-        raise UsageError(f"not valid JSON ({told})", where=place, cure=_CURES["json"]) from None
-    if not isinstance(row, dict):
-        raise UsageError("the line is no JSON object", where=place, cure='give rows such as {"text": "", "label": 0}')
-
-
-def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found
+def _find_fault(path: Path, kind: str, told: str) -> None:
+    """Refuses a file that could not be read by what is wrong with it, where that can be found."""
+    if kind in TABLES:
+        check_table(path, kind, quote_open="EOF inside string" in told)
+    elif kind == "json":
+        check_json(path)
+    else:
+        check_parquet(path)

@@ -1,0 +1,145 @@
+"""What is wrong with a table that cannot be read as it is, told by its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgedistil.data.sources.text_files import open_bytes, table_rows
+from edgedistil.errors import UsageError
+
+_OBJECTS = 'give rows such as {"text": "", "label": 0}'
+
+
+def check_width(row: Sequence[str], header: Sequence[str], place: str) -> None:
+    """Refuses a row with more columns than the header names.
+
+    Raises:
+        UsageError: Naming the row.
+    """
+    if len(row) > len(header):
+        raise UsageError(
+            f"the row has {len(row)} columns, the header {len(header)}",
+            where=place,
+            cure="name every column; within a text a separator is quoted in a .csv, and has no place in a .tsv",
+        )
+
+
+def check_table(path: Path, kind: str, *, quote_open: bool) -> None:
+    """Refuses the first row that is too wide, or the one whose quote is open at the end.
+
+    Args:
+        path: The file.
+        kind: `tsv` or `csv`.
+        quote_open: Whether the file ended within quotes.
+
+    Raises:
+        UsageError: Naming the line that the row begins on.
+    """
+    rows = table_rows(path, kind)
+    line, header = next(rows)
+    for line, row in rows:
+        check_width(row, header, f"{path}:{line}")
+    if quote_open:
+        raise UsageError(
+            "a quote in the row is never closed", where=f"{path}:{line}", cure="close it, or double one that is text"
+        )
+
+
+def check_opening(path: Path) -> None:
+    """Refuses JSON that does not begin with an object or a list; pyarrow dies of a `null` there.
+
+    Raises:
+        UsageError: Naming the line.
+    """
+    with open_bytes(path) as stream:
+        first = next((text for line in stream if (text := line.decode("utf-8-sig").strip())), "")
+    if not first.startswith(("{", "[")):
+        check_json(path)
+
+
+def check_json(path: Path) -> None:
+    """Refuses the first line that is no object; of a file that is one list, its first row that is none.
+
+    Raises:
+        UsageError: Naming the line or the row.
+    """
+    rows = 0
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            text = line.decode("utf-8-sig").strip()
+            if not rows and text.startswith("["):
+                _check_list(path)
+                return
+            if text:
+                rows += 1
+                _check_object(text, f"{path}:{number}")
+    if not rows:
+        raise _no_rows(path)
+
+
+def check_parquet(path: Path) -> None:
+    """Refuses a file of no rows, or in which two columns have one name.
+
+    Raises:
+        UsageError: Naming the file.
+    """
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet  # type: ignore[import-untyped]
+
+    try:
+        file = parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError):
+        return
+    if not file.metadata.num_rows:
+        raise _no_rows(path)
+    names = file.schema_arrow.names
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two columns are named '{twice}'", where=str(path), cure="rename or remove one")
+
+
+def _check_list(path: Path) -> None:
+    try:
+        with open_bytes(path) as stream:
+            rows = json.loads(stream.read().decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"not valid JSON ({error.msg})",
+            where=f"{path}:{error.lineno}",
+            cure="give one list of objects, or an object a line",
+        ) from None
+    if not rows:
+        raise _no_rows(path)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise UsageError("it is no JSON object", where=f"{path}: row {number}", cure=_OBJECTS)
+
+
+def _check_object(text: str, place: str) -> None:
+    try:
+        row = json.loads(text, object_pairs_hook=_keys_once)
+        # Half of a character that takes two, as a text that was cut in the middle may have.
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError("a text has half of a surrogate pair", where=place, cure="mend or remove the row") from None
+    except ValueError as error:
+        told = getattr(error, "msg", error)
+        raise UsageError(
+            f"not valid JSON ({told})", where=place, cure="give one object a line, each with the same keys"
+        ) from None
+    if not isinstance(row, dict):
+        raise UsageError("the line is no JSON object", where=place, cure=_OBJECTS)
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_rows(path: Path) -> UsageError:
+    return UsageError("the file has no rows", where=str(path), cure="name a file with rows")
