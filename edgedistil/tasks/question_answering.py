@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import string
 from collections import Counter
@@ -180,14 +182,35 @@ def word_f1(predicted: str, right: str) -> float:
     return 2 * same / (len(one) + len(two)) if same else 0.0
 
 
-def _read_answers(value: Any, where: str) -> list[tuple[str, int]]:
-    """Returns the answers of a row, which are `{text: [], answer_start: []}` or a list of `{text, answer_start}`."""
+def answer_start(value: Any) -> int:
+    """Returns the character at which an answer begins, as data gives it: a whole number, whatever its type.
+
+    Raises:
+        ValueError: When it is none.
+    """
     try:
-        if isinstance(value, Mapping):
-            pairs = list(zip(value["text"], value["answer_start"], strict=True))
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not number.is_integer() or abs(number) >= 2**53:
+        raise ValueError(f"answer_start is {value!r:.60}, which is no character's number")
+    return int(number)
+
+
+def _read_answers(value: Any, where: str) -> list[tuple[str, int]]:
+    """Returns the answers of a row, which are `{text: [], answer_start: []}` or a list of `{text, answer_start}`.
+
+    In a column of text, such as that of a CSV, they are JSON.
+    """
+    try:
+        given = json.loads(value) if isinstance(value, str) and value else value
+        if isinstance(given, Mapping):
+            pairs = list(zip(given["text"], given["answer_start"], strict=True))
         else:
-            pairs = [(answer["text"], answer["answer_start"]) for answer in value or []]
-        found = [(str(text), int(start)) for text, start in pairs]
+            pairs = [(answer["text"], answer["answer_start"]) for answer in given or []]
+        if not all(isinstance(text, str) for text, _ in pairs):
+            raise TypeError
+        found = [(text, answer_start(start)) for text, start in pairs]
     except (TypeError, KeyError, ValueError):
         raise UsageError(
             f"the answers {value!r:.60} cannot be read",

@@ -18,7 +18,7 @@ from edgedistil.recipe.schema import Data
 from edgedistil.tasks import get_task
 from edgedistil.tasks.base import Column
 
-FRANCE = {"context": "Paris is in France.", "qas": [{"question": "Where is Paris?", "id": "1"}]}
+FRANCE = "Paris is in France."
 
 
 def read(folder: Path, task: str, **keys: object) -> Rows:
@@ -34,8 +34,8 @@ def line_of(folder: Path, task: str, **keys: object) -> str:
     return caught.value.line().replace(f"{folder}/", "")
 
 
-def squad(answers: list) -> str:
-    paragraph = {**FRANCE, "qas": [{**FRANCE["qas"][0], "answers": answers}]}
+def squad(answers: object, context: object = FRANCE, question: object = "Where is Paris?") -> str:
+    paragraph = {"context": context, "qas": [{"question": question, "id": "1", "answers": answers}]}
     return json.dumps({"data": [{"title": "Paris", "paragraphs": [paragraph]}], "version": "1.1"})
 
 
@@ -69,6 +69,13 @@ def test_a_group_may_be_a_column_that_the_task_reads(tmp_path: Path):
     assert read(tmp_path, "question-answering", train="a.json", group="context").group == "context"
 
 
+def test_a_question_of_squad_2_without_an_answer_is_a_row_without_one(tmp_path: Path):
+    (tmp_path / "a.json").write_text(squad(None))
+    assert read(tmp_path, "question-answering", train="a.json").table["answers"][:] == [
+        {"text": [], "answer_start": []}
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
@@ -78,6 +85,13 @@ def test_a_group_may_be_a_column_that_the_task_reads(tmp_path: Path):
         ('{"data": [{"title": "x"}]}', "a.json: article 1 has no 'paragraphs' where SQuAD has one"),
         ('{"data": [{"paragraphs": [{"qas": [{}], "context": "c"}]}]}', "a.json: article 1 has no 'question' where"),
         ('{"data": [3]}', "a.json: article 1 has another layout where SQuAD has one"),
+        (squad([], context=3), "a.json: article 1: 3 stands where a text belongs; mend or remove it"),
+        (squad([], question=None), "a.json: article 1: None stands where a text belongs"),
+        (squad([], question="\ud800"), "a.json: article 1: a text has half of a surrogate pair"),
+        (squad([{"text": 1, "answer_start": 0}]), "a.json: article 1: 1 stands where a text belongs"),
+        (squad([{"text": "c", "answer_start": "x"}]), "a.json: article 1: answer_start is 'x', which is no character"),
+        (squad([{"text": "c", "answer_start": 10**30}]), "a.json: article 1: answer_start is 1000000000000000000000"),
+        (squad({"text": "c", "answer_start": 0}), "a.json: article 1 has another layout where SQuAD has"),
     ],
 )
 def test_a_squad_file_that_cannot_be_used_is_one_line(tmp_path: Path, content: str, line: str):

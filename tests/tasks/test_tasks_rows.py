@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ def read(task: str, labels: list[str], **columns: list) -> list:
     return get_task(task).examples(columns, labels, lambda row: f"a.tsv:{row + 5}")
 
 
-def answers(text: str, start: int) -> dict[str, list]:
+def answers(text: str | None, start: float) -> dict[str, list]:
     return {"text": [text], "answer_start": [start]}
 
 
@@ -56,7 +57,10 @@ def test_answers_are_read_in_either_layout():
         context=[FRANCE],
         answers=[[{"text": "France", "answer_start": 12}, {"text": "in France", "answer_start": 9}]],
     )
-    assert one[0].target == two[0].target == (12, 18)
+    three = read(
+        "question-answering", [], question=["?"], context=[FRANCE], answers=[json.dumps(answers("France", 12.0))]
+    )
+    assert one[0].target == two[0].target == three[0].target == (12, 18)
     assert two[0].reference == ["France", "in France"]
 
 
@@ -192,6 +196,18 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
             QUESTION | {"answers": [{"text": []}]},
             "a.tsv:5: the answers {'text': []} cannot be read",
         ),
+        (
+            "question-answering",
+            QUESTION | {"answers": [answers("France", 12.5)]},
+            "a.tsv:5: the answers {'text': ['France'], 'answer_start': [12.5]} cannot be read",
+        ),
+        (
+            "question-answering",
+            {"question": ["?"], "context": ["None"], "answers": [answers(None, 0)]},
+            "a.tsv:5: the answers {'text': [None], 'answer_start': [0]} cannot be read",
+        ),
+        ("question-answering", QUESTION | {"answers": ["France"]}, "a.tsv:5: the answers 'France' cannot be read"),
+        ("question-answering", QUESTION | {"answers": [""]}, "a.tsv:5: the question has no answer; remove it"),
         ("question-answering", QUESTION | {"answers": [[]]}, "a.tsv:5: the question has no answer; remove it"),
         ("question-answering", QUESTION | {"question": [" "]}, "a.tsv:5: the question is empty; fill the row"),
         ("question-answering", QUESTION | {"context": [None]}, "a.tsv:5: the context is empty; fill the row"),

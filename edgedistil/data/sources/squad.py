@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgedistil.data.sources.arrow import arrow_table
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
+from edgedistil.tasks.question_answering import answer_start
 
 if TYPE_CHECKING:
     import datasets
@@ -58,22 +59,32 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         except (KeyError, TypeError, AttributeError) as error:
             named = f"no {error}" if isinstance(error, KeyError) else "another layout"
             raise UsageError(f"article {number} has {named} where SQuAD has one", where=str(path), cure=_CURE) from None
+        except ValueError as error:
+            raise UsageError(f"article {number}: {error}", where=str(path), cure="mend or remove it") from None
 
 
-_CURE = "give SQuAD v1.1's layout: data, paragraphs, context and qas, question and answers"
+_CURE = "give SQuAD v1.1's layout: data, paragraphs, context and qas, question and answers; or an object a line"
 
 
 def _questions(article: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
     for paragraph in article["paragraphs"]:
         for question in paragraph["qas"]:
-            given = question.get("answers", [])
+            given = question.get("answers") or []
             yield {
-                "id": str(question.get("id", "")),
-                "title": str(article.get("title") or f"article {number}"),
-                "context": paragraph["context"],
-                "question": question["question"],
+                "id": _text(str(question.get("id", ""))),
+                "title": _text(str(article.get("title") or f"article {number}")),
+                "context": _text(paragraph["context"]),
+                "question": _text(question["question"]),
                 "answers": {
-                    "text": [answer["text"] for answer in given],
-                    "answer_start": [int(answer["answer_start"]) for answer in given],
+                    "text": [_text(answer["text"]) for answer in given],
+                    "answer_start": [answer_start(answer["answer_start"]) for answer in given],
                 },
             }
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.60} stands where a text belongs")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("a text has half of a surrogate pair")
+    return value
