@@ -286,8 +286,10 @@ def _tag_name(tag: Any, labels: Sequence[str], where: str) -> str:
     name = labels[tag] if isinstance(tag, int) and 0 <= tag < len(labels) else str(tag)
     if name in labels:
         return name
-    if name != "O" and tag_kind(name) == ("I", name):
+    if isinstance(tag, str) and name != "O" and tag_kind(name) == ("I", name):
         raise UsageError(f"tag '{name}' is not BIO", where=where, cure="give tags such as B-PER, I-PER, O")
     raise UsageError(
-        f"tag '{name}' is not one of the tags ({', '.join(labels[:8])})", where=where, cure=did_you_mean(name, labels)
+        f"tag '{name}' is not one of the tags ({', '.join(labels[:8])})",
+        where=where,
+        cure=did_you_mean(name, labels) if isinstance(tag, str) else f"their numbers are 0 to {len(labels) - 1}",
     )

@@ -168,6 +168,16 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
         ),
         (
             "token-classification",
+            {"tokens": [["a"]], "tags": [[3]]},
+            "a.tsv:5: tag '3' is not one of the tags (O, B-PER, I-PER); their numbers are 0 to 2",
+        ),
+        (
+            "token-classification",
+            {"tokens": [["a"]], "tags": [[None]]},
+            "a.tsv:5: tag 'None' is not one of the tags (O, B-PER, I-PER); their numbers are 0 to 2",
+        ),
+        (
+            "token-classification",
             {"tokens": [["a", ""]], "tags": [["O", "O"]]},
             "a.tsv:5: a token is empty or there is",
         ),
