@@ -29,6 +29,7 @@ from edgedistil.tasks.base import (
 )
 
 _STRATA = 10
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Regression:
@@ -145,5 +146,11 @@ def _number(value: object, where: str) -> float:
             f"the score '{'' if value is None else value}' is no number",
             where=where,
             cure="give the row a finite number or remove it; is data.label the right column?",
+        )
+    if abs(number) > _LARGEST:
+        raise UsageError(
+            f"the score {number:g} is beyond what 32 bits hold",
+            where=where,
+            cure="scale the scores, for example to 0-1",
         )
     return number

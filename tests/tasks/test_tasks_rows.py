@@ -132,6 +132,11 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
             "a.tsv:6: the score 'high' is no number; give the row a finite",
         ),
         ("regression", PAIR | {"label": ["nan", "1"]}, "a.tsv:5: the score 'nan' is no number"),
+        (
+            "regression",
+            PAIR | {"label": ["1", "-1e39"]},
+            "a.tsv:6: the score -1e+39 is beyond what 32 bits hold; scale",
+        ),
         ("regression", PAIR | {"label": ["1", None]}, "a.tsv:6: the score '' is no number"),
         ("regression", PAIR | {"label": ["1", "2"], "pair": ["", "d"]}, "a.tsv:5: the pair's second text is empty"),
         (
