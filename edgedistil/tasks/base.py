@@ -179,11 +179,11 @@ def texts(rows: Mapping[str, Sequence[Any]], column: str, what: str, place: Plac
         UsageError: Naming the first row without one, or with several.
     """
     for row, value in enumerate(rows[column]):
-        if isinstance(value, (list, dict)):
+        if isinstance(value, (list, dict, bytes)):
             raise UsageError(
                 f"the {what} {value!r:.60} is no single text",
                 where=place(row),
-                cure="give each row one text; does the recipe name the right column?",
+                cure="give each row one text, as a string; does the recipe name the right column?",
             )
         if value is None or not str(value).strip():
             raise UsageError(f"the {what} is empty", where=place(row), cure="fill the row or remove it")

@@ -20,6 +20,7 @@ from edgedistil.tasks.base import Example, FloatArray, IntArray, Labelled, Place
 
 # A column of numbers some of which were missing once is often one of floating point: 1.0 is the class 1.
 _NUMBER = re.compile(r"(-?[0-9]+)(\.0+)?")
+_NO_LABEL = (list, dict, bytes)
 
 
 class Classes:
@@ -30,8 +31,20 @@ class Classes:
     windows = False
 
     def choose_labels(self, data: Data, read: Read, where: str) -> list[str]:
-        """Returns the recipe's labels, or those of the training split's column."""
-        return data.labels or self.find_labels(map(_written, read("label")), where)
+        """Returns the recipe's labels, or those of the training split's column.
+
+        Raises:
+            UsageError: When there are fewer than two.
+        """
+        if data.labels and len(data.labels) < 2:
+            raise UsageError(
+                f"data.labels names one label, '{data.labels[0]}': one class is nothing to learn",
+                where=where,
+                cure="name every label, or leave data.labels out",
+            )
+        # `read_labels` names the row of what is none.
+        found = (_written(value) for value in read("label") if not isinstance(value, _NO_LABEL))
+        return data.labels or self.find_labels(found, where)
 
     def find_labels(self, values: Iterable[str], where: str) -> list[str]:
         """Returns the label names of a column: its distinct values, numbers in numeric order.
@@ -71,11 +84,11 @@ class Classes:
             UsageError: Naming the first row that has several.
         """
         for row, value in enumerate(values):
-            if isinstance(value, (list, dict)):
+            if isinstance(value, _NO_LABEL):
                 raise UsageError(
                     f"the label {value!r:.60} is no single value",
                     where=place(row),
-                    cure="give each row one label; is data.label the right column?",
+                    cure="give each row one label, as a string or a number; is data.label the right column?",
                 )
         return [_written(value) for value in values]
 

@@ -91,6 +91,8 @@ def test_labels_are_the_recipes_or_those_found():
             {"spans": "s", "labels": ["a", "b"]},
             "x: data.labels names 2 labels and data.spans",
         ),
+        ("text-classification", {}, {"labels": ["a"]}, "x: data.labels names one label, 'a': one class is nothing to"),
+        ("text-classification", {"label": [["a"], ["b"]]}, {}, "x: no row has a label; give the rows labels"),
         ("token-classification", {"tags": [["O"]]}, {}, "x: no tag marks an entity; give lists of BIO tags"),
         ("token-classification", {"tags": [3, "B-PER"]}, {}, "x: no tag marks an entity; give lists of BIO tags"),
         ("token-classification", {"tags": [[0, 1]]}, {}, "x: no tag marks an entity; say in data.labels what the num"),
@@ -121,6 +123,12 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
             PAIR | {"text": ["a", ["c"]]},
             "a.tsv:6: the pair's first text ['c'] is no single text",
         ),
+        (
+            "text-classification",
+            {"text": [b"a"], "label": ["no"]},
+            "a.tsv:5: the text b'a' is no single text; give each",
+        ),
+        ("text-classification", {"text": ["a"], "label": [b"no"]}, "a.tsv:5: the label b'no' is no single value; give"),
         (
             "pair-classification",
             PAIR | {"label": ["yes", [0, 1]]},
@@ -229,7 +237,11 @@ QUESTION = {"question": ["Where?"], "context": [FRANCE], "answers": [answers("Fr
     ],
 )
 def test_a_row_that_cannot_be_used_is_one_line(task: str, columns: dict[str, list], line: str):
-    labels = {"pair-classification": ["no", "yes"], "token-classification": ["O", "I-toxic"]}.get(task, [])
+    labels = {
+        "text-classification": ["no"],
+        "pair-classification": ["no", "yes"],
+        "token-classification": ["O", "I-toxic"],
+    }.get(task, [])
     with pytest.raises(UsageError) as caught:
         read(task, TAGS if "tokens" in columns else labels, **columns)
     assert caught.value.line().startswith(line)
