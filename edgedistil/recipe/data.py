@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from edgedistil.recipe.section import Section, Share
+from edgedistil.recipe.section import FORM, Section, Share
 
 _HUB = ("hub_id", "hub_config", "hub_revision")
 _LABEL_FILES = ("train_labels", "dev_labels", "test_labels")
@@ -29,6 +29,13 @@ _TASKS = {
     "stride": ("question-answering",),
 }
 """Keys that these tasks alone read."""
+
+
+Columns = Annotated[
+    Annotated[str, Tag(f"{FORM}name")] | Annotated[list[str], Field(min_length=1), Tag(f"{FORM}names")],
+    Discriminator(lambda value: FORM + ("names" if isinstance(value, list) else "name")),
+]
+"""A column's name, or several, of which the first that a file has counts."""
 
 
 class Data(Section):
@@ -64,25 +71,25 @@ class Data(Section):
     """Configuration of the Hub data set, such as `sst2` of `nyu-mll/glue`."""
     hub_revision: str | None = None
     """Commit or tag of the Hub data set; pin it for a result that can be had again."""
-    text: str | list[str] = "text"
+    text: Columns = "text"
     """Column that holds the text; of several names, the first that a file has."""
-    label: str | list[str] = "label"
+    label: Columns = "label"
     """Column that holds the label; of several names, the first that a file has."""
     labels: list[str] | None = None
     """Names of the labels: the values of the label column, or what 0, 1, 2... stand for, in that order."""
-    text_pair: str | list[str] | None = None
+    text_pair: Columns | None = None
     """Column that holds the second text of a pair (pair-classification; regression over pairs)."""
-    spans: str | list[str] | None = None
+    spans: Columns | None = None
     """Column of marked characters, such as [8, 9, 10] (token-classification; else `tokens` and `tags` are read)."""
-    tokens: str | list[str] = "tokens"
+    tokens: Columns = "tokens"
     """Column that holds a list of words (token-classification)."""
-    tags: str | list[str] = Field(default=["tags", "ner_tags"])
+    tags: Columns = Field(default=["tags", "ner_tags"])
     """Column that holds a BIO tag a word, such as B-PER, I-PER, O (token-classification)."""
-    question: str | list[str] = "question"
+    question: Columns = "question"
     """Column that holds the question (question-answering)."""
-    context: str | list[str] = "context"
+    context: Columns = "context"
     """Column that holds the text in which the answer stands (question-answering)."""
-    answers: str | list[str] = "answers"
+    answers: Columns = "answers"
     """Column that holds the answers: `{text: [...], answer_start: [...]}` (question-answering)."""
     stride: int = Field(default=128, ge=0, le=511)
     """Tokens that two windows of one long context share (question-answering)."""
@@ -121,6 +128,18 @@ class Data(Section):
             if getattr(self, f"{split}_labels") and not getattr(self, split):
                 raise ValueError(f"'{split}_labels' holds the labels of '{split}': name that file too, or leave it out")
         return self
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        for label in value if isinstance(value, list) else []:
+            if not isinstance(label, str):
+                raise ValueError(
+                    f"the label {label!r} is no text: put it in quotes, as YAML reads numbers and 'no' otherwise"
+                )
+            if value.count(label) > 1:
+                raise ValueError(f"the label '{label}' stands twice: name every label once")
+        return value
 
     def fits(self, task: str) -> None:
         """Checks that a task reads what is named for it.

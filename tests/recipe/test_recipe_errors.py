@@ -126,10 +126,21 @@ from small_recipe import BASE, changed, line_of
         (BASE + "student: {layers: two}", "recipe: student.layers: input should be a valid integer"),
         (BASE + "student: {layers: 2.5}", "recipe: student.layers: input should be a valid integer"),
         (BASE + "student: 3", "recipe: student: input should be a valid dictionary or instance of Student, not 3"),
+        (
+            changed(data={"train": "a", "labels": ["b", "c", "b"]}),
+            "recipe: data.labels: the label 'b' stands twice: name",
+        ),
+        (changed(data={"train": "a", "labels": "b"}), "recipe: data.labels: input should be a valid list, not 'b'"),
+        (changed(data={"train": "a", "text": []}), "recipe: data.text: list should have at least 1 item"),
+        (changed(data={"train": "a", "text": 3}), "recipe: data.text: input should be a valid string, not 3"),
+        (
+            changed(data={"train": "a", "label": ["b", 3]}),
+            "recipe: data.label.1: input should be a valid string, not 3",
+        ),
         (changed(data={"train": 3}), "recipe: data.train: input should be a valid string, not 3"),
         (
             changed(data={"train": "a", "labels": [False, True]}),
-            "recipe: data.labels.0: input should be a valid string",
+            "recipe: data.labels: the label False is no text: put it in quotes, as YAML reads numbers and",
         ),
         (BASE + "export: {formats: [onnx-fp33]}", "recipe: export.formats.0: input should be 'onnx-fp32', 'onnx-fp16'"),
         (BASE + "export: {formats: []}", "recipe: export.formats: list should have at least 1 item"),

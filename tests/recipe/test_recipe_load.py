@@ -169,7 +169,7 @@ def test_any_override_is_taken_or_gives_a_line(override: str):
             "prune.parameters": st.floats(0.001, 1.0),
             "distil.learning_rate": st.floats(1e-9, 0.9),
             "data.label": st.text(min_size=1, max_size=10),
-            "data.labels": st.lists(st.text(max_size=5), min_size=2, max_size=4),
+            "data.labels": st.lists(st.text(max_size=5), min_size=2, max_size=4, unique=True),
         },
     )
 )
