@@ -98,9 +98,9 @@ def _groups(train: Split, share: float, generator: np.random.Generator) -> npt.N
     order = generator.permutation(len(names))
     rows = np.cumsum(counts[order])
     wanted = share * len(train)
-    # As many groups as come nearest to the share, at least one on either side.
+    # As many groups as come nearest to the share, at least one on either side; of one group none can be set aside.
     number = int(np.argmin(np.abs(rows - wanted))) + 1
-    return _among(train.groups, names[order[: min(number, max(1, len(names) - 1))]])
+    return _among(train.groups, names[order[: min(number, len(names) - 1)]])
 
 
 def _among(values: IdArray, wanted: IdArray) -> npt.NDArray[np.bool_]:

@@ -194,6 +194,15 @@ def test_a_text_in_two_groups_stays_on_one_side(teacher: Path, tmp_path: Path):
     assert summary.leaked > 0
 
 
+def test_one_group_cannot_be_parted(teacher: Path, tmp_path: Path):
+    columns = {"text": ["warm", "weak", "dull"], "label": ["a", "b", "b"], "group": ["x"] * 3}
+    with pytest.raises(UsageError) as caught:
+        prepare(teacher, tmp_path, "text-classification", {"train": columns}, group="title")
+    assert caught.value.line() == (
+        "the dev split: no row could be set aside; give more groups than one (title), or name data.dev"
+    )
+
+
 def test_a_question_without_room_for_its_context_is_one_line(teacher: Path, tmp_path: Path):
     columns = questions(4)
     columns["question"][7] = "film " * 30
