@@ -126,6 +126,14 @@ def test_lines_that_do_not_pair_up_are_one_line(tmp_path: Path):
     )
 
 
+def test_lines_of_text_are_no_pairs_and_no_tokens(tmp_path: Path):
+    write_lines(tmp_path, "a\n", "b\n")
+    for task, key in (("pair-classification", "text_pair"), ("token-classification", "tokens")):
+        assert line_of(tmp_path, task, train="text.txt", train_labels="labels.txt") == (
+            f"text.txt: has a text a line, and the task reads data.{key} too; use .jsonl or a table"
+        )
+
+
 def test_labels_beside_a_table_are_refused_rather_than_left_unread(tmp_path: Path):
     (tmp_path / "a.tsv").write_text("text\tlabel\na\tb\n")
     (tmp_path / "labels.txt").write_text("1\n")

@@ -89,6 +89,13 @@ class FileSource:
         return replace(rows, numbers=_numbers(path, kind, lines, len(table)))
 
     def _labels_of(self, split: str, path: Path) -> Path:
+        unknown = next((column for column in self._columns if column.name not in ("text", "label")), None)
+        if unknown:
+            raise UsageError(
+                f"has a text a line, and the task reads {unknown.key} too",
+                where=str(path),
+                cure="use .jsonl or a table",
+            )
         if split not in self._labels:
             raise UsageError(
                 "lines of text come without labels",
