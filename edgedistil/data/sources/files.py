@@ -44,28 +44,36 @@ class FileSource:
         """Returns a hash of every file's bytes.
 
         Raises:
-            UsageError: When a file is missing or of an unknown kind, or has labels beside it that are not read.
+            UsageError: When a file is missing or of an unknown kind, has labels beside it that are not read, or holds
+                lines of text without their labels or for a task that reads more.
         """
         for path in [*self._paths.values(), *self._labels.values()]:
-            if path.is_dir():
-                raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
-            if kind_of(path) is None:
-                raise UsageError(
-                    f"unknown kind of file '{path.suffix}'",
-                    where=str(path),
-                    cure="use .tsv, .csv, .jsonl, .jsonl.gz or .parquet",
-                )
-            if not path.is_file():
-                raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
-        for split in self._labels:
-            if kind_of(self._paths[split]) != "lines":
-                raise UsageError(
-                    f"data.{split}_labels is not read: a table holds its own labels",
-                    where=str(self._paths[split]),
-                    cure=f"leave out data.{split}_labels",
-                )
+            _check_file(path)
+        for split, path in self._paths.items():
+            self._check_labels(split, path)
         files = self._paths | {f"{split}_labels": path for split, path in self._labels.items()}
         return hash_value({name: hash_file(path) for name, path in files.items()})
+
+    def _check_labels(self, split: str, path: Path) -> None:
+        if kind_of(path) != "lines":
+            if split in self._labels:
+                raise UsageError(
+                    f"data.{split}_labels is not read: a table holds its own labels",
+                    where=str(path),
+                    cure=f"leave out data.{split}_labels",
+                )
+            return
+        unread = next((column for column in self._columns if column.name not in ("text", "label")), None)
+        if unread:
+            raise UsageError(
+                f"has a text a line, and the task reads {unread.key} too", where=str(path), cure="use .jsonl or a table"
+            )
+        if split not in self._labels:
+            raise UsageError(
+                "lines of text come without labels",
+                where=str(path),
+                cure=f"name the file with a label a line: data.{split}_labels",
+            )
 
     def estimate_rows(self) -> dict[str, int]:
         """Returns about how many rows each file has: its lines, or its size over that of a usual row."""
@@ -82,28 +90,25 @@ class FileSource:
             kind = "squad"
             table = read_squad(path, self._cache)
         elif kind == "lines":
-            table = read_lines(path, self._labels_of(split, path), self._cache)
+            check_text_file(self._labels[split])
+            table = read_lines(path, self._labels[split], self._cache)
         else:
             table = load_table(path, kind, self._cache)
         rows = select(table, self._columns, self._data.group, str(path), 2 if kind in TABLES else 1)
         return replace(rows, numbers=_numbers(path, kind, lines, len(table)))
 
-    def _labels_of(self, split: str, path: Path) -> Path:
-        unknown = next((column for column in self._columns if column.name not in ("text", "label")), None)
-        if unknown:
-            raise UsageError(
-                f"has a text a line, and the task reads {unknown.key} too",
-                where=str(path),
-                cure="use .jsonl or a table",
-            )
-        if split not in self._labels:
-            raise UsageError(
-                "lines of text come without labels",
-                where=str(path),
-                cure=f"name the file with a label a line: data.{split}_labels",
-            )
-        check_text_file(self._labels[split])
-        return self._labels[split]
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
+    if kind_of(path) is None:
+        raise UsageError(
+            f"unknown kind of file '{path.suffix}'",
+            where=str(path),
+            cure="use .tsv, .csv, .jsonl, .jsonl.gz or .parquet",
+        )
+    if not path.is_file():
+        raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
 
 
 def _numbers(path: Path, kind: str, lines: int, rows: int) -> Callable[[int], int | None] | None:
