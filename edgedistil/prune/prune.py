@@ -28,6 +28,9 @@ from edgedistil.prune.scores import Request, Scored, get_score
 from edgedistil.prune.search import cheapest, choose_levels
 from edgedistil.prune.settings import SHARES, PruneSettings
 
+# Sums of the same costs in another order differ by less.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class PruneResult:
@@ -119,13 +122,16 @@ def score_model(
 def choose(
     model: EdgeBertForSequenceClassification, scores: Scores, settings: PruneSettings, costs: CostModel
 ) -> list[int]:
-    """Returns the level of each sublayer with the least error under a budget.
+    """Returns the level of each sublayer with the least error under a budget; nothing goes where all may stay.
 
     Raises:
         UsageError: When no choice of levels fits; the line names the nearest budget that does.
     """
     table = scores.cost_table(model.config, costs)
     budget = allowance(settings, costs, model.config)
+    # Blocks that do nothing on calibration text are cheaper at the same error: the search would take them all the same.
+    if sum(row[0] for row in table) <= budget * (1 + _ROUNDING):
+        return [0] * len(table)
     least = cheapest(table)
     if settings.budget not in SHARES and least > budget:
         whole, rest = model_cost(costs, model.config), costs.rest(model.config)
@@ -193,6 +199,20 @@ def _searched_on(
     return nearest_refitted(model, scores, [improved, levels, *even], batches, progress)
 
 
+def _mended(
+    smaller: EdgeBertForSequenceClassification,
+    model: EdgeBertForSequenceClassification,
+    batches: Sequence[Batch],
+    settings: PruneSettings,
+) -> EdgeBertForSequenceClassification:
+    """Returns a pruned model whose weights make up for what is gone as the settings ask for."""
+    if settings.rescale:
+        smaller = rescaled(smaller, model, batches)
+    if settings.refit:
+        smaller = refitted(smaller, model, batches)
+    return smaller
+
+
 def prune(
     model: EdgeBertForSequenceClassification,
     calibration_batches: Sequence[Batch],
@@ -223,14 +243,12 @@ def prune(
     costs = cost_model(settings, costs)
     scores = scores or score_model(model, calibration_batches, settings, progress)
     levels = choose(model, scores, settings, costs)
-    if settings.local_search:
+    if settings.local_search and any(levels):
         levels = _searched_on(model, scores, levels, settings, costs, calibration_batches, progress)
     scored = rearranged(model, scores, levels, calibration_batches) if settings.rearrange else scores.scored
     smaller, heads, neurons = remove_blocks(model, scores.sublayers, scored, levels)
-    if settings.rescale:
-        smaller = rescaled(smaller, model, calibration_batches)
-    if settings.refit:
-        smaller = refitted(smaller, model, calibration_batches)
+    if any(levels):
+        smaller = _mended(smaller, model, calibration_batches, settings)
     before, after = model_cost(costs, model.config), model_cost(costs, smaller.config)
     rest = costs.rest(model.config)
     return PruneResult(

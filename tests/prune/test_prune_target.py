@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+import torch
 from latency_tables import latency_table
 from torch import Tensor
 
 from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertForSequenceClassification
-from edgedistil.prune import Latency, PruneSettings, prune, prune_to_target
-from edgedistil.prune.costs import model_cost
+from edgedistil.prune import FileSize, Latency, PruneSettings, choose, prune, prune_to_target, score_model
+from edgedistil.prune.costs import CostModel, model_cost
 from edgedistil.prune.target import Answer, prune_family
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -31,8 +32,6 @@ class Device:
 def test_the_prediction_is_within_the_target(
     model: EdgeBertForSequenceClassification, batches: Batches, budget: str, amount: float
 ) -> None:
-    from edgedistil.prune import FileSize
-
     costs = FileSize("onnx-fp32") if budget == "size_mb" else Latency(latency_table())
     result = prune(model, batches, PruneSettings(amount, budget, block=8), costs=costs)
     asked = result.before / amount if budget == "speedup" else amount
@@ -89,6 +88,37 @@ def test_a_correction_that_leads_farther_away_is_not_followed(
     assert answer.chosen == 0
     assert answer.result.model.config == plain.model.config
     assert answer.predicted / answer.measured == pytest.approx(1.06)
+
+
+@pytest.mark.parametrize(
+    ("settings", "costs"),
+    [
+        (PruneSettings(1.0, "speedup", block=8, score="magnitude"), Latency(latency_table())),
+        (PruneSettings(1.0, "speedup", block=3, local_search=4, refit=True), Latency(latency_table(), 0.1, 0.7)),
+        (PruneSettings(1.0, "macs", block=8, rescale=True, rearrange=True), None),
+        (PruneSettings(1.0, "parameters", block=8, score="fisher_block", local_search=4, refit=True), None),
+        (PruneSettings(1000.0, "latency_ms", block=8, score="fisher"), Latency(latency_table())),
+    ],
+)
+def test_where_all_may_stay_nothing_changes(
+    model: EdgeBertForSequenceClassification, batches: Batches, settings: PruneSettings, costs: CostModel | None
+) -> None:
+    """Not even blocks that do nothing."""
+    with torch.no_grad():
+        model.encoder.layers[1].attention.output.weight[:, :6] = 0.0
+        model.encoder.layers[0].ffn.down.weight[:, :24] = 0.0
+    result = prune(model, batches, settings, costs=costs)
+    assert not any(result.levels)
+    for name, value in model.state_dict().items():
+        assert torch.equal(result.model.state_dict()[name], value), name
+
+
+def test_a_sum_in_another_order_removes_nothing(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
+    settings = PruneSettings(1.0, "speedup", block=8, score="magnitude")
+    scores = score_model(model, batches, settings)
+    for number in range(20):
+        costs = Latency(latency_table(), offset=0.1 * number, scale=1 / (3 + number))
+        assert not any(choose(model, scores, settings, costs))
 
 
 def test_an_impossible_target_is_refused_before_anything_is_scored(model: EdgeBertForSequenceClassification) -> None:
