@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from edgedistil.bench.measurement import Scenario
 from edgedistil.bench.runner import runtimes
 from edgedistil.bench.scores import Examples
 from edgedistil.bundle.formats import FORMATS
@@ -51,6 +52,11 @@ class Case:
     batch: int = 1
     tokenizer: Path | None = None
     examples: Examples | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """What its inferences are, as MLPerf names it."""
+        return "single-stream" if self.batch == 1 else "offline"
 
     @property
     def brings_worker(self) -> bool:

@@ -28,6 +28,21 @@ _CURES = {
 _ODD_DEATH = "try another version of its runtime, or export the file again"
 
 
+class CaseError(EdgeDistilError):
+    """A file that could not be measured as it was to be run.
+
+    Args:
+        what: What is wrong.
+        case: The file and how to run it.
+        cure: What to do about it.
+        refused: Whether that is the file's own doing: its runtime cannot load it, or it gives no answer to be used.
+    """
+
+    def __init__(self, what: str, *, case: Case, cure: str | None = None, refused: bool = False) -> None:
+        self.case, self.refused = case, refused
+        super().__init__(what, where=f"{case.name} ({case.path})", cure=cure)
+
+
 class WorkerProcess:
     """One fresh process for one file; a context manager that leaves none behind.
 
@@ -104,8 +119,10 @@ class WorkerProcess:
                     on_progress(answer["done"], answer["total"])
                 continue
             if not answer.pop("ok"):
-                what = answer["error"].removeprefix(f"{self.transport.place(self.case.path)}: ")
-                raise self._error(what, answer.get("cure", ""))
+                place = f"{self.transport.place(self.case.path)}: "
+                # What the device lacks shows while loading, and is told without the file's name.
+                refused = not answer.get("short") and (command != "load" or answer["error"].startswith(place))
+                raise self._error(answer["error"].removeprefix(place), answer.get("cure", ""), refused=refused)
             return answer
 
     def _beat(self, seconds: float) -> None:
@@ -177,8 +194,8 @@ class WorkerProcess:
         lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip()[:300] if lines else ""
 
-    def _error(self, what: str, cure: str) -> EdgeDistilError:
-        return EdgeDistilError(what, where=f"{self.case.name} ({self.case.path})", cure=cure)
+    def _error(self, what: str, cure: str, *, refused: bool = False) -> CaseError:
+        return CaseError(what, case=self.case, cure=cure, refused=refused)
 
     def kill(self) -> None:
         """Ends the process at once."""

@@ -261,7 +261,7 @@ def _record(timing: Timing, memory: _Memory, scores: Scores, session: str, token
         threads=case.threads,
         sequence_length=case.sequence_length,
         batch=case.batch,
-        scenario="single-stream" if case.batch == 1 else "offline",
+        scenario=case.scenario,
         session=session,
         samples_ms=samples,
         blocks=sizes,

@@ -55,7 +55,8 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
         typer.Option("--cool-down", min=1, help="Wait before each round until the device is below so many degrees C."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail when a file was throttled, unstable or disturbed while measured.")
+        bool,
+        typer.Option("--strict", help="Fail when a file was not measured, or was throttled, unstable or disturbed."),
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write the measurements, one JSON line each.")
@@ -78,7 +79,8 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     batches = numbers(batch, "--batch") or (1,)
     wanted = tuple(formats or ())
     ask = Ask(device, numbers(threads, "--threads"), lengths, wanted, seconds, batches, cool_down)
-    _, measurements = measure_bundle(bundle, ask)
+    result = measure_bundle(bundle, ask)
+    measurements = result.measurements
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_measurements(output, measurements)
@@ -88,6 +90,7 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     else:
         open_console().print(render_table(rows))
     if strict:
+        result.complete()
         refuse_doubtful(measurements)
 
 

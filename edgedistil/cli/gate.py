@@ -19,6 +19,7 @@ from edgedistil.cli.bench import (
 if TYPE_CHECKING:
     # The command line starts fast: these are imported where they are used.
     from edgedistil.bench.measurement import Measurement
+    from edgedistil.bench.process import CaseError
     from edgedistil.bundle.read import Bundle
     from edgedistil.cli.measure import Ask
     from edgedistil.gate.baseline import Baseline
@@ -57,7 +58,7 @@ def baseline_set(
     """
     from edgedistil.bundle.records import check
     from edgedistil.cli.measure import Ask
-    from edgedistil.errors import UsageError
+    from edgedistil.errors import EdgeDistilError, UsageError
     from edgedistil.gate.baseline import baseline_from_measurements, write_baseline
     from edgedistil.gate.limits import GateLimits
 
@@ -68,7 +69,14 @@ def baseline_set(
     if target.exists() and not force:
         raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
     limits = check(opened.manifest.recipe.get("gate", {}), GateLimits, where=f"{bundle}: gate of its recipe")
-    found = _measured(opened, ask, measurements)
+    found, failures = _measured(opened, ask, measurements)
+    broken = [failure.case.name for failure in failures if failure.refused]
+    if broken:
+        raise EdgeDistilError(
+            f"a baseline without '{broken[0]}' would hold no later bundle to it",
+            where=str(bundle),
+            cure="mend that file, or name those to hold with --format",
+        )
     write_baseline(baseline_from_measurements(found, name=name, bundle=name, limits=limits), target, force=force)
     typer.echo(f"baseline of {len(found)} files written: {target}")
 
@@ -106,8 +114,8 @@ def gate(
     for name in wanted:
         opened.path(name)
     limits = _limits(held, margin=margin, latency_ratio=latency_ratio, instructions_ratio=instructions_ratio)
-    found = _measured(opened, _as_held(held, device, wanted, seconds), measurements)
-    verdict = judge(held, found, limits, list(wanted) or None, bundle=opened.manifest.name)
+    found, failures = _measured(opened, _as_held(held, device, wanted, seconds), measurements)
+    verdict = judge(held, found, limits, list(wanted) or None, bundle=opened.manifest.name, failures=failures)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
 
@@ -147,15 +155,18 @@ def _as_held(held: Baseline, device: str, formats: tuple[str, ...], seconds: flo
     return Ask(device, threads, lengths, formats, seconds, batches)
 
 
-def _measured(bundle: Bundle, ask: Ask, measurements: Path | None) -> list[Measurement]:
+def _measured(bundle: Bundle, ask: Ask, measurements: Path | None) -> tuple[list[Measurement], list[CaseError]]:
+    """Returns a bundle's measurements, read or made, and why some of its files have none."""
     from edgedistil.bench.measurement import read_measurements
+    from edgedistil.bench.process import CaseError
     from edgedistil.cli.measure import measure_bundle
 
     if measurements is None:
-        return measure_bundle(bundle.folder, ask)[1]
+        result = measure_bundle(bundle.folder, ask)
+        return result.measurements, [error for error in result.failures.values() if isinstance(error, CaseError)]
     found = read_measurements(measurements)
     _refuse_others(bundle, found, str(measurements))
-    return found
+    return found, []
 
 
 def _refuse_others(bundle: Bundle, found: list[Measurement], where: str) -> None:

@@ -10,6 +10,7 @@ from edgedistil.bench.cases import Grid, grid_cases
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.runner.runtimes import installed
 from edgedistil.bench.scores import Examples
+from edgedistil.bench.session import BenchResult
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
@@ -37,7 +38,7 @@ def device_folders() -> list[Path]:
     return profile_folders(Path.cwd())
 
 
-def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:
+def measure_bundle(folder: Path, ask: Ask) -> BenchResult:
     """Verifies a bundle and measures its files; what fails is said and left out.
 
     Raises:
@@ -66,7 +67,7 @@ def measure_bundle(folder: Path, ask: Ask) -> tuple[Bundle, list[Measurement]]:
         progress.say(f"edgedistil: {name} left out: {error.line()}")
     if not result.measurements:
         raise next(iter(result.failures.values()), EdgeDistilError("nothing was measured", where=str(folder)))
-    return bundle, result.measurements
+    return result
 
 
 def _values(asked: int | tuple[int, ...] | None) -> tuple[int, ...]:

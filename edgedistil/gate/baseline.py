@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
+from edgedistil.bench.cases import Case
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.measurement import Accuracy, Interval, Measurement, Scenario
 from edgedistil.bundle.records import Record, check, read_json, write_text
@@ -136,8 +137,8 @@ def refuse_duplicates(measurements: Sequence[Measurement], *, where: str) -> Non
         raise UsageError(f"two measurements of '{twice[0]}'", where=where, cure="give those of one bundle and one run")
 
 
-def key_of(made: Measurement) -> EntryKey:
-    """Returns what tells a measurement from the others of its bundle; as `BaselineEntry.key`."""
+def key_of(made: Measurement | Case) -> EntryKey:
+    """Returns what tells a measurement, made or to be made, from the others of its bundle; as `BaselineEntry.key`."""
     return made.format, made.runtime, made.threads, made.sequence_length, made.batch, made.scenario
 
 

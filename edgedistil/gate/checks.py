@@ -11,7 +11,7 @@ p McNemar's exact one; for any other metric all are of the paired bootstrap (`pa
 | peak memory | ratio at or under the limit | ratio above it | - |
 | size | ratio at or under the limit | ratio above it | - |
 | instructions | ratio at or under the limit | ratio above it | - |
-| presence | - | - | the baseline holds the file, and it was not measured |
+| presence | measured | its runtime refuses it, or it gives no answer to be used | it was not measured otherwise |
 
 Latency and memory are "not compared", which counts neither way and is said, where the runtime or the device is another
 than the baseline's, or an emulator, latency also where threads, sequence length, batch or scenario differ. Instructions

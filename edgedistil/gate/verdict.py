@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from edgedistil.bench.measurement import Measurement
+from edgedistil.bench.process import CaseError
 from edgedistil.bundle.formats import FORMATS, RUNTIME_TITLES
 from edgedistil.bundle.records import Record
 from edgedistil.errors import UsageError, did_you_mean
@@ -57,11 +58,13 @@ def judge(
     limits: GateLimits | None = None,
     formats: Sequence[str] | None = None,
     bundle: str | None = None,
+    failures: Sequence[CaseError] = (),
 ) -> GateReport:
     """Judges a bundle's measurements against a baseline.
 
     A file that the baseline holds and that was not measured makes the verdict inconclusive: nothing says that it still
-    holds. A file that the baseline does not know is only noted.
+    holds. One that was tried, and that its runtime refused or that gave no answer to be used, fails. A file that the
+    baseline does not know is only noted.
 
     Args:
         baseline: What is held.
@@ -69,6 +72,7 @@ def judge(
         limits: What may be lost; None takes the baseline's own.
         formats: Hold these formats only, where not every runtime is at hand; None holds all.
         bundle: Judge this bundle's measurements alone, where others' such as the teacher's are among them.
+        failures: Of the bundle's files that could not be measured.
 
     Returns:
         The verdict, with every figure it rests on.
@@ -90,7 +94,7 @@ def judge(
             cure="name a baseline of its own task, or set one with: edgedistil baseline set BUNDLE",
         )
     chosen = limits or baseline.limits
-    files = [_judge_file(baseline, entry, measurements, chosen) for entry in held_entries(baseline, formats)]
+    files = [_judge_file(baseline, entry, measurements, chosen, failures) for entry in held_entries(baseline, formats)]
     return GateReport(
         outcome=_worst([file.outcome for file in files]),
         baseline=baseline.name,
@@ -124,10 +128,16 @@ def held_entries(baseline: Baseline, formats: Sequence[str] | None) -> list[Base
 
 
 def _judge_file(
-    baseline: Baseline, entry: BaselineEntry, measurements: Sequence[Measurement], limits: GateLimits
+    baseline: Baseline,
+    entry: BaselineEntry,
+    measurements: Sequence[Measurement],
+    limits: GateLimits,
+    failures: Sequence[CaseError],
 ) -> FileVerdict:
-    made = _measurement_of(baseline, entry, measurements)
-    checks = [_absent(entry)] if made is None else _check_all(baseline, entry, made, limits)
+    failed = next((failure for failure in failures if key_of(failure.case) == entry.key), None)
+    # Run in another way, a file says nothing of the way in which it failed.
+    made = None if failed else _measurement_of(baseline, entry, measurements)
+    checks = [_absent(entry, failed)] if made is None else _check_all(baseline, entry, made, limits)
     title = FORMATS[entry.format].title_in(entry.runtime) if entry.format in FORMATS else entry.format
     return FileVerdict(
         format=entry.format, title=title, outcome=_worst([check.outcome for check in checks]), checks=checks
@@ -158,12 +168,15 @@ def _measurement_of(
     return next(iter([*exact, *in_its_runtime, *in_no_other_s]), None)
 
 
-def _absent(entry: BaselineEntry) -> Check:
+def _absent(entry: BaselineEntry, failed: CaseError | None) -> Check:
+    held = f"the baseline holds {_named(entry)} {_run_as(entry)}"
+    if failed and failed.refused:
+        return Check(kind="presence", outcome="fail", line=f"{held}, and this bundle's file fails: {failed.what}")
     return Check(
         kind="presence",
         outcome="inconclusive",
-        line=f"the baseline holds {_named(entry)} {_run_as(entry)}, and that was not measured",
-        settle="measure it, or name the formats to hold with --format",
+        line=f"{held}, and that {f'could not be measured: {failed.what}' if failed else 'was not measured'}",
+        settle=(failed and failed.cure) or "measure it, or name the formats to hold with --format",
     )
 
 

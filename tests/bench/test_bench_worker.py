@@ -99,6 +99,7 @@ def test_whatever_goes_wrong_is_an_answer(alone: Path, tmp_path: Path) -> None:
         assert not answer["ok"]
         assert word in answer["error"]
         assert "\n" not in answer["error"]
+        assert "short" not in answer
 
 
 def test_chatter_of_a_runtime_does_not_reach_the_answers(alone: Path) -> None:
@@ -253,6 +254,8 @@ def test_a_kept_answer_is_given_again(alone: Path, tmp_path: Path) -> None:
     (first, _), _ = talk([asked, {"command": "load", "keep": str(tmp_path / "no.json")}], alone)
     assert json.loads(keep.read_text()) == {key: value for key, value in first.items() if key != "ok"}
     assert not (tmp_path / "no.json").exists()
+    (full,), _ = talk([{**asked, "keep": str(keep / "none.json")}], alone)
+    assert (full["ok"], full["short"]) == (False, True)
     keep.write_text('{"cpu": "kept"}')
     (again,), _ = talk([asked], alone)
     assert again == {"ok": True, "cpu": "kept"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,17 @@ import tiny_bundle
 from command import typed
 
 from edgedistil.bench.measurement import read_measurements, write_measurements
+from edgedistil.bundle import write_bundle
 
 SHORT = ["--seconds", "0.1"]
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    """A bundle whose int8 file answers some texts with NaN."""
+    sources = tiny_bundle.make_sources(tmp_path / "broken" / "sources")
+    tiny_bundle.make_model(sources["onnx/model_quantized.onnx"], gain=math.nan)
+    return str(write_bundle(tmp_path / "broken" / "bundle", sources, tiny_bundle.make_details()).folder)
 
 
 @pytest.fixture
@@ -77,3 +87,33 @@ def test_measurements_of_another_file_of_that_name_are_refused(bundle: str, tmp_
         done = typed(words, tmp_path)
         assert done.returncode == 2
         assert "'ONNX fp32' was measured on another file than the bundle holds; measure those: " in done.stderr
+
+
+def test_a_held_file_that_gives_no_answer_fails(bundle: str, broken: str, tmp_path: Path):
+    assert typed(["baseline", "set", bundle, "-o", "base.json", *SHORT], tmp_path).returncode == 0
+    limits = ["--latency-ratio", "1e6", "--margin", "0.9"]
+    done = typed(["gate", broken, "--baseline", "base.json", "--json", *limits, *SHORT], tmp_path)
+    files = {file["format"]: file for file in json.loads(done.stdout)["files"]}
+    assert (done.returncode, files["onnx-int8"]["outcome"]) == (1, "fail")
+    (check,) = files["onnx-int8"]["checks"]
+    assert check["line"].endswith("with NaN or infinity")
+    assert "presence" not in [check["kind"] for check in files["onnx-fp32"]["checks"]]
+
+
+def test_a_baseline_is_not_set_without_a_file_that_gives_no_answer(broken: str, tmp_path: Path):
+    held = ["baseline", "set", broken, "-o", "base.json", *SHORT]
+    done = typed(held, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"edgedistil: {broken}: a baseline without 'ONNX int8' would hold no later bundle to it; "
+        "mend that file, or name those to hold with --format"
+    )
+    assert not (tmp_path / "base.json").exists()
+    assert typed([*held, "--format", "onnx-fp32"], tmp_path).returncode == 0
+
+
+def test_a_strict_bench_fails_with_a_file_that_gives_no_answer(broken: str, tmp_path: Path):
+    done = typed(["bench", broken, "--strict", *SHORT], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("edgedistil: ONNX int8 (")
+    assert done.stderr.splitlines()[-1].endswith("with NaN or infinity")

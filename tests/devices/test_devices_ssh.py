@@ -17,6 +17,7 @@ from ssh_server import Server, Wire, free_port
 
 from edgedistil.bench.cases import Case, Grid, cases_of, grid_cases
 from edgedistil.bench.measurement import speedup
+from edgedistil.bench.process import CaseError
 from edgedistil.bench.scores import Examples
 from edgedistil.bench.session import run_bench
 from edgedistil.bench.settings import BenchSettings
@@ -284,5 +285,8 @@ def test_a_missing_runtime_there_leaves_the_other_files(
     torch = Case("torch", "b", lite.path, "pytorch", "pytorch", 1, 8, worker_module="edgedistil.models.worker")
     result = device(python=str(blind)).bench([lite, torch, *cases_of(bundle, 1, 8)[:1]], Examples.of(bundle), quick)
     assert [record.name for record in result.measurements] == ["ONNX fp32"]
-    assert "no LiteRT is installed" in str(result.failures["TFLite"])
+    missing = result.failures["TFLite"]
+    assert "no LiteRT is installed" in str(missing)
+    assert isinstance(missing, CaseError)
+    assert not missing.refused
     assert "pytorch runs on this machine alone" in str(result.failures["torch"])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgedistil.bench.cases import Case
 from edgedistil.bench.measurement import Interval, Measurement
+from edgedistil.bench.process import CaseError
 from edgedistil.bench.thermal import Conditions
 from edgedistil.errors import UsageError
 from edgedistil.gate import (
@@ -179,6 +183,37 @@ def test_a_file_not_measured_is_inconclusive_unless_left_out(measurement: Make) 
     held = baseline_from_measurements([measurement(), other], name="held", bundle="quickstart")
     assert judge(held, [measurement()]).outcome == "inconclusive"
     assert judge(held, [measurement()], formats=["onnx-int8"]).outcome == "pass"
+
+
+def failure(refused: bool, **changes: Any) -> CaseError:
+    """Returns why the held file could not be measured."""
+    case = Case("ONNX int8", "quickstart", Path("model.onnx"), "onnx-int8", "onnxruntime", 2, 64)
+    return CaseError("no answer", case=replace(case, **changes), cure="mend it", refused=refused)
+
+
+def test_a_held_file_that_is_refused_fails_and_one_that_its_device_cannot_take_decides_nothing(
+    measurement: Make,
+) -> None:
+    held = [measurement(), measurement(format="onnx-fp32")]
+    baseline = baseline_from_measurements(held, name="held", bundle="quickstart")
+    report = judge(baseline, held[1:], failures=[failure(refused=True)])
+    assert (report.exit_code, [file.outcome for file in report.files]) == (1, ["fail", "pass"])
+    assert report.files[0].checks[0].line == (
+        "the baseline holds onnx-int8 on 2 threads at 64 tokens, and this bundle's file fails: no answer"
+    )
+    report = judge(baseline, held[1:], failures=[failure(refused=False)])
+    assert report.exit_code == 3
+    check = report.files[0].checks[0]
+    assert check.line.endswith("and that could not be measured: no answer")
+    assert check.settle == "mend it"
+
+
+def test_another_runtime_does_not_stand_in_for_one_that_failed(baseline: Baseline, measurement: Make) -> None:
+    elsewhere = measurement(runtime="openvino")
+    assert judge(baseline, [elsewhere]).outcome == "pass"
+    assert judge(baseline, [elsewhere], failures=[failure(refused=True)]).outcome == "fail"
+    # What the baseline does not hold may fail.
+    assert judge(baseline, [measurement()], failures=[failure(refused=True, threads=4)]).outcome == "pass"
 
 
 def test_a_new_file_is_noted(baseline: Baseline, measurement: Make) -> None:

@@ -1,4 +1,4 @@
-"""The one error of the runner."""
+"""The errors of the runner."""
 
 from __future__ import annotations
 
@@ -15,3 +15,7 @@ class RunnerError(Exception):
         self.what = " ".join(what.split())
         self.cure = " ".join(cure.split())
         super().__init__(f"{self.what}; {self.cure}" if self.cure else self.what)
+
+
+class ShortError(RunnerError):
+    """What the device has too little of, whatever the file."""

@@ -1,10 +1,11 @@
 """A worker: one process for one file, commanded by JSON lines.
 
 One request a line on standard input, `{"command": ..., further fields}`; one answer a line on standard output,
-`{"ok": true, ...}` or `{"ok": false, "error": "one line"}`, with lines `{"done": n, "total": m}` before a slow one.
-The process ends with standard input, in the middle of an inference if need be, so that it never outlives whoever
-commands it; with `--patience`, also when nothing, not even an empty line, has come for so long: a link can die without
-a word. A request's `keep` names a file in which its answer is kept, and from which the same request is answered again.
+`{"ok": true, ...}` or `{"ok": false, "error": "one line"}`, with lines `{"done": n, "total": m}` before a slow one. An
+error has `"short": true` where the device has too little of something, whatever the file. The process ends with
+standard input, in the middle of an inference if need be, so that it never outlives whoever commands it; with
+`--patience`, also when nothing, not even an empty line, has come for so long: a link can die without a word. A
+request's `keep` names a file in which its answer is kept, and from which the same request is answered again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from . import conditions, energy, facts, memory, runtimes, timing
-from .errors import RunnerError
+from .errors import RunnerError, ShortError
 from .evaluation import EvaluationSet
 from .scoring import predict_all
 
@@ -75,10 +76,11 @@ class Worker:
         try:
             return {"ok": True, **(_kept(Path(keep), handler, fields) if keep else handler(**fields))}
         except MemoryError:
-            return {"ok": False, "error": "out of memory"}
+            return {"ok": False, "error": "out of memory", "short": True}
         except Exception as error:  # noqa: BLE001, the edge of the process: nothing may leave it but a line
             known_error = error if isinstance(error, RunnerError) else RunnerError(f"{type(error).__name__}: {error}")
-            return {"ok": False, "error": known_error.what, "cure": known_error.cure}
+            told = {"ok": False, "error": known_error.what, "cure": known_error.cure}
+            return {**told, "short": True} if isinstance(error, ShortError) else told
 
     def _loaded(self) -> runtimes.Runtime:
         if self._runtime is None:
@@ -148,7 +150,7 @@ def _kept(path: Path, handler: Callable[..., Answer], fields: Dict[str, Any]) ->
         part.write_text(json.dumps(answer, allow_nan=False), encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise RunnerError(f"{path.parent}: cannot be written ({error.strerror})", "free room there") from error
+        raise ShortError(f"{path.parent}: cannot be written ({error.strerror})", "free room there") from error
     return answer
 
 
