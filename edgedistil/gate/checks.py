@@ -11,12 +11,13 @@ p McNemar's exact one; for any other metric all are of the paired bootstrap (`pa
 | peak memory | ratio at or under the limit | ratio above it | - |
 | size | ratio at or under the limit | ratio above it | - |
 | instructions | ratio at or under the limit | ratio above it | - |
-| presence | measured | its runtime refuses it, or it gives no answer to be used | it was not measured otherwise |
+| presence | measured | its runtime refuses it, or it gives no answer to be used | it was not measured |
 
 Latency and memory are "not compared", which counts neither way and is said, where the runtime or the device is another
-than the baseline's, or an emulator, latency also where threads, sequence length, batch or scenario differ. Instructions
-are counted, not sampled, so their ratio is exact; they are compared between emulators of the same processor alone.
-Processes of others and a falling clock make a file slower, never faster: with them a p50 may pass, not fail.
+than the baseline's, or an emulator, or where sequence length, batch or scenario differ; latency also where threads do,
+which memory hardly feels. Instructions are counted, not sampled, so their ratio is exact; they are compared between
+emulators of the same processor alone. Processes of others and a falling clock make a file slower, never faster: with
+them a p50 may pass, not fail.
 
 So a pass means that a loss of m or more is ruled out at the 5 % level, never merely that no loss was seen; a fail means
 that a loss beyond m is shown (or that the score fell by more than m and is shown to have fallen at all), or that a hard
@@ -94,8 +95,8 @@ def check_latency(baseline: Baseline, entry: BaselineEntry, made: Measurement, l
 
 
 def check_memory(baseline: Baseline, entry: BaselineEntry, made: Measurement, limit: float) -> Check:
-    """Judges the ratio of peak resident memory; only on the same kind of device."""
-    reason = _incomparable(baseline, entry, made)
+    """Judges the ratio of peak resident memory; only on the same kind of device, of inputs of the same shape."""
+    reason = _incomparable(baseline, entry, made) or _fed_otherwise(entry, made)
     new, old = made.peak_memory_mb, entry.peak_memory_mb
     if reason or new is None or old is None:
         return Check(kind="memory", outcome="not compared", line=f"not compared: {reason or 'it was not measured'}")
@@ -169,6 +170,13 @@ def _run_otherwise(entry: BaselineEntry, made: Measurement) -> str | None:
             f"{made.threads} threads at {made.sequence_length} tokens, the baseline {entry.threads} "
             f"at {entry.sequence_length}"
         )
+    return _fed_otherwise(entry, made) or _other_runtime(entry, made)
+
+
+def _fed_otherwise(entry: BaselineEntry, made: Measurement) -> str | None:
+    """Returns how the file's inputs were of another shape than the baseline's, which activations grow with; or None."""
+    if made.sequence_length != entry.sequence_length:
+        return f"at {made.sequence_length} tokens, the baseline at {entry.sequence_length}"
     if (made.batch, made.scenario) != (entry.batch, entry.scenario):
         return f"{made.scenario} at batch {made.batch}, the baseline {entry.scenario} at batch {entry.batch}"
-    return _other_runtime(entry, made)
+    return None

@@ -163,6 +163,16 @@ def test_other_threads_are_not_compared(baseline: Baseline, measurement: Make) -
     assert outcomes(report)["memory"] == "pass"
 
 
+@pytest.mark.parametrize("shape", [{"sequence_length": 512}, {"batch": 8, "scenario": "offline"}])
+@pytest.mark.parametrize("peak", [60.0, 400.0])
+def test_memory_of_inputs_of_another_shape_is_not_compared(
+    baseline: Baseline, measurement: Make, shape: dict[str, Any], peak: float
+) -> None:
+    report = judge(baseline, [measurement(peak_memory_mb=peak, **shape)])
+    assert outcomes(report)["memory"] == "not compared"
+    assert report.outcome == "pass"
+
+
 def test_an_emulators_times_are_not_compared(baseline: Baseline, measurement: Make) -> None:
     assert outcomes(judge(baseline, [measurement(p50=50.0, emulated=True)]))["latency"] == "not compared"
 
