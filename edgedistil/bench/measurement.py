@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.stats import Bounds, paired_ratio_interval, ratio_interval
 from edgedistil.bench.thermal import Conditions
+from edgedistil.bundle.records import write_text
 from edgedistil.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
@@ -208,13 +208,12 @@ def speedup(of: Measurement, over: Measurement) -> Interval:
 
 
 def write_measurements(path: Path, measurements: Iterable[Measurement]) -> None:
-    """Writes one JSON line a measurement, the file appearing whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text("".join(record.model_dump_json() + "\n" for record in measurements), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Writes one JSON line a measurement, the file appearing whole or not at all.
+
+    Raises:
+        EdgeDistilError: When the disk is full or the folder cannot be written.
+    """
+    write_text(path, "".join(record.model_dump_json() + "\n" for record in measurements))
 
 
 def read_measurements(path: Path) -> list[Measurement]:

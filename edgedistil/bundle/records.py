@@ -95,6 +95,25 @@ def first_error(error: Exception) -> str:
     return f"'{place}': {message}" if place else message
 
 
+def check_place(path: Path) -> None:
+    """Checks that a file can be written, before the work that it is to hold; makes the folder it lies in.
+
+    Raises:
+        UsageError: When it is a folder, or its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError("is a folder", where=str(path), cure="name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        what = "not a folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise UsageError(
+            f"nothing can be written there ({what})", where=str(path.parent), cure="choose another folder"
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all: to a temporary file beside it, then renamed.
 

@@ -69,12 +69,15 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     Example: `edgedistil bench runs/quickstart/bundle --device pi5 --threads 1,4 --batch 1,8`
     """
     from edgedistil.bench.measurement import write_measurements
+    from edgedistil.bundle.records import check_place
     from edgedistil.cli.measure import Ask, measure_bundle, refuse_doubtful
     from edgedistil.errors import UsageError
     from edgedistil.report.table import make_rows, render_json, render_table
 
     if output and output.exists() and not force:
         raise UsageError("the file exists", where=str(output), cure="give --force to replace it, or another name")
+    if output:
+        check_place(output)
     lengths = numbers(sequence_length, "--sequence-length")
     batches = numbers(batch, "--batch") or (1,)
     wanted = tuple(formats or ())
@@ -82,7 +85,6 @@ def bench(  # noqa: PLR0913, PLR0917 - a command has as many options as it has
     result = measure_bundle(bundle, ask)
     measurements = result.measurements
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_measurements(output, measurements)
     rows = make_rows(measurements)
     if as_json:

@@ -56,7 +56,7 @@ def baseline_set(
 
     Example: `edgedistil baseline set runs/quickstart/bundle`
     """
-    from edgedistil.bundle.records import check
+    from edgedistil.bundle.records import check, check_place
     from edgedistil.cli.measure import Ask
     from edgedistil.errors import EdgeDistilError, UsageError
     from edgedistil.gate.baseline import baseline_from_measurements, write_baseline
@@ -68,6 +68,7 @@ def baseline_set(
     target = output or Path("benchmarks/baselines") / f"{name}.json"
     if target.exists() and not force:
         raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
+    check_place(target)
     limits = check(opened.manifest.recipe.get("gate", {}), GateLimits, where=f"{bundle}: gate of its recipe")
     found, failures = _measured(opened, ask, measurements)
     broken = [failure.case.name for failure in failures if failure.refused]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import tiny_bundle
+from command import typed
 
 from edgedistil.cli import measure
 from edgedistil.cli.measure import Ask
@@ -55,3 +56,24 @@ def test_a_format_that_is_not_there_or_not_for_the_device_is_said_in_one_line(
     with pytest.raises(UsageError) as caught:
         measure._runnable(bundle, Ask(formats=asked), profile, Said())
     assert re.search(line, caught.value.line())
+
+
+@pytest.mark.parametrize("command", [["bench"], ["baseline", "set"]])
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("folder", "folder: is a folder; name a file"),
+        ("file/found", "file: nothing can be written there (not a folder); choose another folder"),
+        ("/proc/found", "/proc: nothing can be written there (No such file or directory); choose another folder"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(
+    command: list[str], place: str, line: str, tmp_path: Path
+) -> None:
+    bundle = tiny_bundle.make_bundle(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    # It would measure for a minute.
+    asked = [*command, str(bundle.folder), "--output", place, "--force", "--seconds", "60"]
+    done = typed(asked, tmp_path, timeout=30)
+    assert (done.returncode, done.stderr.strip()) == (2, f"edgedistil: {line}")
