@@ -9,7 +9,9 @@ from typing import Any
 
 from edgedistil.data.sources.base import choose_column
 from edgedistil.data.sources.files import kind_of
-from edgedistil.data.sources.text_files import check_text_file, open_bytes, table_rows
+from edgedistil.data.sources.table_faults import check_parquet, check_width
+from edgedistil.data.sources.tables import read_header
+from edgedistil.data.sources.text_files import check_text_file, is_whole, open_bytes, table_rows
 from edgedistil.errors import UsageError
 
 _BATCH = 512
@@ -55,6 +57,8 @@ def read_pairs(path: Path, columns: tuple[str, str], *, alone: bool = False) -> 
 
 
 def _read(path: Path, columns: Sequence[str], optional: str | None = None) -> Iterator[Row]:
+    if path.is_dir():
+        raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
     if not path.is_file():
         raise UsageError("no such file", where=str(path), cure="correct the path of the unlabelled text")
     kind = kind_of(path)
@@ -91,20 +95,26 @@ def _json_rows(path: Path, columns: Sequence[str], optional: str | None) -> Iter
 
 
 def _text_of(row: Any, column: str, place: str, *, optional: bool) -> str:
-    text = row.get(column) if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        raise UsageError("the line is no JSON object", where=place, cure="give one object a line")
+    text = row.get(column)
     if optional and text is None:
         return ""
     if not isinstance(text, str):
         raise UsageError(f"has no text under the key '{column}'", where=place, cure="correct the row or the key")
+    if not is_whole(text):
+        raise UsageError("a text has half of a surrogate pair", where=place, cure="mend or remove the row")
     return text
 
 
 def _table_rows(path: Path, columns: Sequence[str], kind: str) -> Iterator[Row]:
-    rows = table_rows(path, kind)
-    _, header = next(rows, (1, []))
+    header = read_header(path, kind)
     places = [header.index(choose_column(header, column, "the column of text", path)) for column in columns]
+    rows = table_rows(path, kind)
+    next(rows)
     for number, row in rows:
         where = f"{path}:{number}"
+        check_width(row, header, where)
         if len(row) <= max(places) and row:
             raise UsageError(
                 f"the row has {len(row)} columns, the header {len(header)}",
@@ -119,15 +129,25 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import parquet  # type: ignore[import-untyped]
 
+    check_parquet(path)
+    number = 0
     try:
         file = parquet.ParquetFile(path)
+        found = list(file.schema_arrow.names)
+        names = [choose_column(found, column, "the column of text", path) for column in columns]
+        for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names))):
+            values = {name: batch.column(name).to_pylist() for name in names}
+            for index in range(len(batch)):
+                number += 1
+                place = f"{path}: row {number}"
+                yield place, [_told(values[name][index], place) for name in names]
     except (pa.ArrowException, OSError) as error:
         raise UsageError(f"cannot read it as parquet ({error})", where=str(path), cure="copy it again") from None
-    names = [choose_column(list(file.schema_arrow.names), column, "the column of text", path) for column in columns]
-    number = 0
-    for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names))):
-        values = {name: batch.column(name).to_pylist() for name in names}
-        for index in range(len(batch)):
-            number += 1
-            texts = [values[name][index] for name in names]
-            yield f"{path}: row {number}", ["" if text is None else str(text) for text in texts]
+
+
+def _told(value: Any, place: str) -> str:
+    if isinstance(value, (list, dict, bytes)):
+        raise UsageError(
+            f"{value!r:.60} is no single text", where=place, cure="name a column of strings, one text a row"
+        )
+    return "" if value is None else str(value)

@@ -89,7 +89,19 @@ def test_only_so_many_texts_are_read(teacher: Path, tmp_path: Path):
             '{"text": "a"}\n{"txt": "b"}\n',
             "a.jsonl:2: has no text under the key 'text'; correct the row or the",
         ),
-        ("a.jsonl", "[1]\n", "a.jsonl:1: has no text under the key 'text'"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: the line is no JSON object; give one object a line"),
+        (
+            "a.jsonl",
+            '\n{"text": "\\ud800"}\n',
+            "a.jsonl:2: a text has half of a surrogate pair; mend or remove the row",
+        ),
+        (
+            "a.csv",
+            "text,text\na,b\n",
+            "a.csv:1: the first line must name the columns, each once, and names 'text' again",
+        ),
+        ("a.csv", "text\na\n\nb, c\n", "a.csv:4: the row has 2 columns, the header 1; name every column; within a"),
+        ("a.csv", 'text\n"a\na"\n"b\nc\n', "a.csv:4: a quote in the row is never closed; close it, or double one"),
         (
             "a.tsv",
             "id\ttexts\n1\ta\n",
@@ -115,6 +127,30 @@ def test_a_file_that_cannot_be_used_is_one_line(teacher: Path, tmp_path: Path, n
         load_unlabelled(tmp_path / name, teacher, tmp_path / "out", 8)
     assert caught.value.line().replace(f"{tmp_path}/", "").startswith(line)
     assert "\n" not in caught.value.line()
+
+
+def test_a_parquet_that_cannot_be_used_is_one_line(teacher: Path, tmp_path: Path):
+    path = tmp_path / "a.parquet"
+
+    def line() -> str:
+        with pytest.raises(UsageError) as caught:
+            load_unlabelled(path, teacher, tmp_path / "out", 8)
+        return caught.value.line().replace(f"{tmp_path}/", "")
+
+    parquet.write_table(pa.table({"text": [b"ab"]}), path)
+    assert line() == "a.parquet: row 1: b'ab' is no single text; name a column of strings, one text a row"
+    parquet.write_table(pa.Table.from_arrays([pa.array(["a"])] * 2, ["text", "text"]), path)
+    assert line() == "a.parquet: two columns are named 'text'; rename or remove one"
+    parquet.write_table(pa.table({"text": [f"text {number}" for number in range(9999)]}), path)
+    spoilt = bytearray(path.read_bytes())
+    spoilt[2000:6000] = bytes(4000)
+    path.write_bytes(spoilt)
+    assert line().startswith("a.parquet: cannot read it as parquet (")
+
+
+def test_a_folder_is_told_from_a_file_that_is_missing(teacher: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match=f"{tmp_path}: is a folder, not a file; name the file in it"):
+        load_unlabelled(tmp_path, teacher, tmp_path / "out", 8)
 
 
 def test_a_sentence_asks_and_the_rest_of_its_passage_answers(teacher: Path, tmp_path: Path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources.arrow import arrow_table
+from edgedistil.data.sources.text_files import is_whole
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.tasks.question_answering import answer_start
@@ -85,6 +86,6 @@ def _questions(article: dict[str, Any], number: int) -> Iterator[dict[str, Any]]
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.60} stands where a text belongs")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not is_whole(value):
         raise ValueError("a text has half of a surrogate pair")
     return value

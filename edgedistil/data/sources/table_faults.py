@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgedistil.data.sources.text_files import open_bytes, table_rows
+from edgedistil.data.sources.text_files import is_whole, open_bytes, table_rows
 from edgedistil.errors import UsageError
 
 _OBJECTS = 'give rows such as {"text": "", "label": 0}'
@@ -27,25 +27,20 @@ def check_width(row: Sequence[str], header: Sequence[str], place: str) -> None:
         )
 
 
-def check_table(path: Path, kind: str, *, quote_open: bool) -> None:
-    """Refuses the first row that is too wide, or the one whose quote is open at the end.
+def check_table(path: Path, kind: str) -> None:
+    """Refuses the first row that is too wide, or whose quotes cannot be read.
 
     Args:
         path: The file.
         kind: `tsv` or `csv`.
-        quote_open: Whether the file ended within quotes.
 
     Raises:
         UsageError: Naming the line that the row begins on.
     """
     rows = table_rows(path, kind)
-    line, header = next(rows)
+    _, header = next(rows)
     for line, row in rows:
         check_width(row, header, f"{path}:{line}")
-    if quote_open:
-        raise UsageError(
-            "a quote in the row is never closed", where=f"{path}:{line}", cure="close it, or double one that is text"
-        )
 
 
 def check_opening(path: Path) -> None:
@@ -121,10 +116,6 @@ def _check_list(path: Path) -> None:
 def _check_object(text: str, place: str) -> None:
     try:
         row = json.loads(text, object_pairs_hook=_keys_once)
-        # Half of a character that takes two, as a text that was cut in the middle may have.
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise UsageError("a text has half of a surrogate pair", where=place, cure="mend or remove the row") from None
     except ValueError as error:
         told = getattr(error, "msg", error)
         raise UsageError(
@@ -132,6 +123,8 @@ def _check_object(text: str, place: str) -> None:
         ) from None
     if not isinstance(row, dict):
         raise UsageError("the line is no JSON object", where=place, cure=_OBJECTS)
+    if not is_whole(json.dumps(row, ensure_ascii=False)):
+        raise UsageError("a text has half of a surrogate pair", where=place, cure="mend or remove the row")
 
 
 def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
     options: dict[str, Any] = {}
     if kind in TABLES:
         # Strings throughout: a text that reads "null" or "3" is a text.
-        header = _header(path, kind)
+        header = read_header(path, kind)
         options = {
             "sep": "\t" if kind == "tsv" else ",",
             "features": datasets.Features({name: datasets.Value("string") for name in header}),
@@ -58,7 +58,7 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
         return datasets.load_dataset(builder, data_files=files, split="train", cache_dir=str(kept), **options)
     except Exception as error:  # noqa: BLE001 - pandas, pyarrow and datasets each raise their own
         told = str(error.__cause__ or error) or type(error).__name__
-        _find_fault(path, kind, told)
+        _find_fault(path, kind)
         raise UsageError(
             f"cannot read it as {kind} ({told.splitlines()[0][:160]})",
             where=str(path),
@@ -66,7 +66,16 @@ def load_table(path: Path, kind: str, cache: Path) -> datasets.Dataset:
         ) from None
 
 
-def _header(path: Path, kind: str) -> list[str]:
+def read_header(path: Path, kind: str) -> list[str]:
+    """Returns the names of a table's columns; one without a name gets its number.
+
+    Args:
+        path: The file.
+        kind: `tsv` or `csv`.
+
+    Raises:
+        UsageError: When the first line does not name each column once, or no row stands below it.
+    """
     rows = table_rows(path, kind)
     _, header = next(rows, (1, []))
     line, first = next(((line, row) for line, row in rows if row), (1, None))
@@ -94,10 +103,10 @@ def _header(path: Path, kind: str) -> list[str]:
     return [name or f"Unnamed: {number}" for number, name in enumerate(header)]
 
 
-def _find_fault(path: Path, kind: str, told: str) -> None:
+def _find_fault(path: Path, kind: str) -> None:
     """Refuses a file that could not be read by what is wrong with it, where that can be found."""
     if kind in TABLES:
-        check_table(path, kind, quote_open="EOF inside string" in told)
+        check_table(path, kind)
     elif kind == "json":
         check_json(path)
     else:

@@ -6,7 +6,7 @@ import codecs
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
@@ -107,20 +107,53 @@ def table_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
         kind: `tsv`, whose quotes are text, or `csv`.
 
     Raises:
-        UsageError: For quotes that cannot be read, by their line.
+        UsageError: For quotes that cannot be read or are never closed, by their line.
     """
     csv.field_size_limit(1 << 30)  # a text may be longer than the 128 KiB that the module expects
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if kind == "tsv" else csv.reader(stream)
-        line = 1
+        held: list[str] = []
+        lines = _holding(stream, held)
+        rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if kind == "tsv" else csv.reader(lines)
+        line = begun = 1
+        last: list[str] = []
         try:
             for row in rows:
+                begun, last = line, held.copy()
+                held.clear()
                 yield line, row
                 line = rows.line_num + 1
         except csv.Error as error:
             raise UsageError(
                 f"cannot read the row ({error})", where=f"{path}:{line}", cure="check its quotes"
             ) from None
+    if kind == "csv" and not _closes(last):
+        raise UsageError(
+            "a quote in the row is never closed", where=f"{path}:{begun}", cure="close it, or double one that is text"
+        )
+
+
+def _holding(lines: Iterable[str], held: list[str]) -> Iterator[str]:
+    for line in lines:
+        held.append(line)
+        yield line
+
+
+def _closes(lines: list[str]) -> bool:
+    """Tells whether the quotes of a row are closed: the module takes the end of the file for their end."""
+    try:
+        list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        return "unexpected end" not in str(error)
+    return True
+
+
+def is_whole(text: str) -> bool:
+    """Tells whether a text can be written; one that was cut within a character of two halves cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class LineNumbers:
