@@ -5,7 +5,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from edgedistil.data.sources import open_source
+from edgedistil.data.sources import Rows, open_source
+from edgedistil.data.sources.hub import named_classes
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.recipe import Workspace
 from edgedistil.recipe.schema import Data
@@ -65,6 +66,17 @@ def test_a_split_without_labels_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(UsageError) as caught:
         source.read()
     assert caught.value.line() == "who/what/train: no row has a label (all are -1); name a split that has labels"
+
+
+def test_classes_that_are_no_one_class_a_row_stay_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    one = datasets.ClassLabel(names=["good", "bad"])
+    several = datasets.Dataset.from_dict(
+        {"text": ["a"], "label": [[0, 1]]},
+        datasets.Features({"text": datasets.Value("string"), "label": datasets.Sequence(one)}),
+    )
+    assert open_hub(monkeypatch, tmp_path, several)[0].read()["train"].table["label"][:] == [[0, 1]]
+    single = datasets.Dataset.from_dict({"tags": [1]}, datasets.Features({"tags": one}))
+    assert named_classes(Rows(single, "x")).table["tags"][:] == [1]
 
 
 def test_a_missing_column_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -81,13 +81,12 @@ def named_classes(rows: Rows, labels: list[str] | None = None) -> Rows:
     Raises:
         UsageError: When no row has a class.
     """
-    for column in ("label", "tags"):
-        feature: Any = rows.table.features.get(column)
-        inner: Any = getattr(feature, "feature", None)
-        if hasattr(feature, "names"):
-            rows = _name_labels(_labelled(rows), _names(feature.names, labels))
-        elif hasattr(inner, "names"):
-            rows = _name_tags(rows, _names(inner.names, labels))
+    label: Any = rows.table.features.get("label")
+    if hasattr(label, "names"):
+        rows = _name_labels(_labelled(rows), _names(label.names, labels))
+    tag: Any = getattr(rows.table.features.get("tags"), "feature", None)
+    if hasattr(tag, "names"):
+        rows = _name_tags(rows, _names(tag.names, labels))
     return rows
 
 
