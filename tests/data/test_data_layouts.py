@@ -51,6 +51,11 @@ def test_squads_layout_is_read(tmp_path: Path):
     assert rows.group == "group"
 
 
+def test_lines_whose_text_is_called_data_are_no_squad(tmp_path: Path):
+    (tmp_path / "a.json").write_text('{"data": "good", "label": 1}\n{"data": "bad", "label": 0}\n')
+    assert read(tmp_path, "text-classification", train="a.json", text="data").table["text"][:] == ["good", "bad"]
+
+
 def test_a_changed_file_of_the_same_name_is_read_anew(tmp_path: Path):
     for text in ("France", "Paris"):
         (tmp_path / "a.json").write_text(squad([{"text": text, "answer_start": 0}]))

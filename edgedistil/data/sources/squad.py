@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedistil.data.sources.arrow import arrow_table
-from edgedistil.data.sources.text_files import is_whole
+from edgedistil.data.sources.text_files import is_whole, read_json
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.tasks.question_answering import answer_start
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import datasets
 
 _RULE = 1
-_OPENING = re.compile(r'^\ufeff?\s*\{\s*"(data|version)"\s*:')
+_OPENING = re.compile(r'^\ufeff?\s*\{\s*"(data"\s*:\s*\[|version"\s*:)')
 
 
 def is_squad(path: Path) -> bool:
@@ -42,16 +41,7 @@ def read_squad(path: Path, cache: Path) -> datasets.Dataset:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        articles = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"not valid JSON ({error.msg})",
-            where=f"{path}:{error.lineno}",
-            cure="the file is damaged or cut short: make or copy it again",
-        ) from None
-    except KeyError:
-        articles = None
+    articles = read_json(path, "the file is damaged or cut short: make or copy it again").get("data")
     if not isinstance(articles, list) or not articles:
         raise UsageError("has no list 'data' of articles", where=str(path), cure=_CURE)
     for number, article in enumerate(articles, start=1):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgedistil.data.sources.text_files import is_whole, open_bytes, table_rows
+from edgedistil.data.sources.text_files import is_whole, open_bytes, read_json, table_rows
 from edgedistil.errors import UsageError
 
 _OBJECTS = 'give rows such as {"text": "", "label": 0}'
@@ -97,15 +97,7 @@ def check_parquet(path: Path) -> None:
 
 
 def _check_list(path: Path) -> None:
-    try:
-        with open_bytes(path) as stream:
-            rows = json.loads(stream.read().decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"not valid JSON ({error.msg})",
-            where=f"{path}:{error.lineno}",
-            cure="give one list of objects, or an object a line",
-        ) from None
+    rows = read_json(path, "give one list of objects, or an object a line")
     if not rows:
         raise _no_rows(path)
     for number, row in enumerate(rows, start=1):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import json
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -145,6 +146,19 @@ def _closes(lines: list[str]) -> bool:
     except csv.Error as error:
         return "unexpected end" not in str(error)
     return True
+
+
+def read_json(path: Path, cure: str) -> Any:
+    """Returns the one value that a JSON file holds.
+
+    Raises:
+        UsageError: With this cure, naming the line that is no JSON.
+    """
+    try:
+        with open_bytes(path) as stream:
+            return json.loads(stream.read().decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise UsageError(f"not valid JSON ({error.msg})", where=f"{path}:{error.lineno}", cure=cure) from None
 
 
 def is_whole(text: str) -> bool:
