@@ -11,7 +11,7 @@ from edgedistil.data.sources.base import choose_column
 from edgedistil.data.sources.files import kind_of
 from edgedistil.data.sources.table_faults import check_parquet, check_width
 from edgedistil.data.sources.tables import read_header
-from edgedistil.data.sources.text_files import check_text_file, is_whole, open_bytes, table_rows
+from edgedistil.data.sources.text_files import check_path, check_text_file, is_whole, open_bytes, table_rows
 from edgedistil.errors import UsageError
 
 _BATCH = 512
@@ -57,10 +57,7 @@ def read_pairs(path: Path, columns: tuple[str, str], *, alone: bool = False) -> 
 
 
 def _read(path: Path, columns: Sequence[str], optional: str | None = None) -> Iterator[Row]:
-    if path.is_dir():
-        raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
-    if not path.is_file():
-        raise UsageError("no such file", where=str(path), cure="correct the path of the unlabelled text")
+    check_path(path, "correct the path of the unlabelled text")
     kind = kind_of(path)
     if kind is None:
         raise UsageError(

@@ -57,6 +57,17 @@ def test_a_folder_is_told_from_a_file_that_is_missing(tmp_path: Path):
     assert line_of(tmp_path, "a.tsv", None) == "a.tsv: is a folder, not a file; name the file in it"
 
 
+def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*given: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    source = source_of(tmp_path, "a.tsv", "text\tlabel\na\tb\n")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError) as caught:
+        source.fingerprint()
+    assert caught.value.line() == f"{tmp_path}/a.tsv: cannot be read (Permission denied); see to its rights"
+
+
 def test_the_rows_of_a_file_that_cannot_be_unpacked_are_estimated(tmp_path: Path):
     assert source_of(tmp_path, "a.jsonl.gz", b"no gzip" * 64).estimate_rows() == {"train": 7}
 

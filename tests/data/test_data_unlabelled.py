@@ -117,7 +117,7 @@ def test_only_so_many_texts_are_read(teacher: Path, tmp_path: Path):
         ("a.parquet", "x", "a.parquet: cannot read it as parquet ("),
         ("a.xml", "x", "a.xml: unknown kind of file '.xml'; use .txt, .jsonl, .jsonl.gz, .tsv, .csv or .parquet"),
         ("a.jsonl.gz", "x", "a.jsonl.gz: is not compressed; leave .gz out of its name"),
-        ("a.txt", None, "a.txt: no such file; correct the path of the unlabelled text"),
+        ("a.txt", None, "a.txt: no such data file; correct the path of the unlabelled text"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_line(teacher: Path, tmp_path: Path, name: str, content: str, line: str):

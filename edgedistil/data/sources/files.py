@@ -10,7 +10,7 @@ from edgedistil.data.sources.base import Rows, select
 from edgedistil.data.sources.lines import read_lines
 from edgedistil.data.sources.squad import is_squad, read_squad
 from edgedistil.data.sources.tables import TABLES, load_table
-from edgedistil.data.sources.text_files import LineNumbers, check_text_file, open_bytes
+from edgedistil.data.sources.text_files import LineNumbers, check_path, check_text_file, open_bytes
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.recipe.load import Workspace
@@ -99,16 +99,13 @@ class FileSource:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it")
+    check_path(path, "correct the recipe's 'data' paths")
     if kind_of(path) is None:
         raise UsageError(
             f"unknown kind of file '{path.suffix}'",
             where=str(path),
             cure="use .tsv, .csv, .jsonl, .jsonl.gz or .parquet",
         )
-    if not path.is_file():
-        raise UsageError("no such data file", where=str(path), cure="correct the recipe's 'data' paths")
 
 
 def _numbers(path: Path, kind: str, lines: int, rows: int) -> Callable[[int], int | None] | None:

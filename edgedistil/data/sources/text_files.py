@@ -29,6 +29,26 @@ _GZIP = b"\x1f\x8b"
 _NO_TEXT = {_GZIP: "gzip", b"PK\x03\x04": "zip (as .xlsx is)", b"PAR1": "Parquet"}
 
 
+def check_path(path: Path, missing: str) -> None:
+    """Checks that a file is there and may be read.
+
+    Args:
+        path: The file.
+        missing: What to do where it is not there.
+
+    Raises:
+        UsageError: When it is not, is a folder, or may not be read.
+    """
+    try:
+        path.open("rb").close()
+    except IsADirectoryError:
+        raise UsageError("is a folder, not a file", where=str(path), cure="name the file in it") from None
+    except FileNotFoundError:
+        raise UsageError("no such data file", where=str(path), cure=missing) from None
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", where=str(path), cure="see to its rights") from None
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """Opens a file that may be compressed."""
     return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
