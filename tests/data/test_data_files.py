@@ -205,6 +205,27 @@ def test_a_file_that_cannot_be_used_is_one_line(
     assert capfd.readouterr() == ("", ""), "the libraries add nothing of their own"
 
 
+@pytest.mark.parametrize(
+    ("label", "last", "line"),
+    [
+        ("1", '"label": "one"', "'label' is a text here and a whole number before; give it the same type in every row"),
+        ("1", '"label": 1.5', "'label' is a number with a point here and a whole number before; give it the same type"),
+        ("1.5", '"label": [1]', "'label' is a list here and a number with a point before; give it the same"),
+        ("null", '"label": 1', "'label' has its first value here, too late for its type to be told; move the row to"),
+        ("1", '"label": 1, "by": 1', "'by' has its first value here, too late for its type to be told; move the row"),
+    ],
+)
+def test_a_row_of_another_type_in_a_large_file_is_named(tmp_path: Path, label: str, last: str, line: str):
+    row = f'{{"text": "{"x" * 500_000}", "label": {label}}}\n'
+    content = row * 24 + f'\n{{"text": "a", "label": null}}\n{{"text": "a", {last}}}\n'
+    assert line_of(tmp_path, "a.jsonl", content).startswith(f"a.jsonl:27: {line}")
+
+
+def test_whole_numbers_among_others_and_numbers_among_texts_are_read_in_a_large_file(tmp_path: Path):
+    row = f'{{"text": "{"x" * 500_000}", "label": 1.5}}\n'
+    assert read(tmp_path, "a.jsonl", row * 24 + '{"text": 3, "label": 2}\n')["label"][-1] == 2.0
+
+
 def test_a_parquet_without_rows_or_with_a_name_twice_is_one_line(tmp_path: Path):
     none, some = pa.array([], pa.string()), pa.array(["a"])
     parquet.write_table(pa.table({"text": none, "label": none}), tmp_path / "a.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,16 @@ from typing import Any
 from edgedistil.data.sources.text_files import is_whole, open_bytes, read_json, table_rows
 from edgedistil.errors import UsageError
 
+_SETTLED = 10 << 20
+"""Bytes of JSON lines by which `datasets` settles on columns and their types."""
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a point",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
 _OBJECTS = 'give rows such as {"text": "", "label": 0}'
 
 
@@ -73,6 +84,7 @@ def check_json(path: Path) -> None:
                 _check_object(text, f"{path}:{number}")
     if not rows:
         raise _no_rows(path)
+    _check_alike(path)
 
 
 def check_parquet(path: Path) -> None:
@@ -94,6 +106,38 @@ def check_parquet(path: Path) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two columns are named '{twice}'", where=str(path), cure="rename or remove one")
+
+
+def _check_alike(path: Path) -> None:
+    """Refuses the first row whose values are of another type than those by which the reader settled its columns."""
+    kinds: defaultdict[str, set[type]] = defaultdict(set)
+    read = 0
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            row = json.loads(line) if line.strip() else {}
+            for key, value in row.items():
+                if value is None:
+                    continue
+                if read > _SETTLED:
+                    _check_kind(key, type(value), kinds[key], f"{path}:{number}")
+                kinds[key].add(type(value))
+            read += len(line)
+
+
+def _check_kind(key: str, kind: type, known: set[type], place: str) -> None:
+    if not known:
+        raise UsageError(
+            f"'{key}' has its first value here, too late for its type to be told",
+            where=place,
+            cure="move the row to the top, or leave the key out",
+        )
+    # Text takes all, and numbers with a point take whole ones.
+    if str not in known and kind not in known and not (kind is int and float in known):
+        raise UsageError(
+            f"'{key}' is {_KINDS[kind]} here and {_KINDS[next(iter(known))]} before",
+            where=place,
+            cure="give it the same type in every row",
+        )
 
 
 def _check_list(path: Path) -> None:
