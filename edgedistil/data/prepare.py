@@ -186,9 +186,9 @@ def _divide(splits: dict[str, Split], data: Data, task: Task, seed: int) -> tupl
         leaked += more
     for name, split in made.items():
         if not len(split):
-            more = "rows" if data.group is None else f"groups than one ({data.group})"
+            wanted = "rows" if data.group is None else f"groups than one ({data.group})"
             raise UsageError(
-                "no row could be set aside", where=f"the {name} split", cure=f"give more {more}, or name data.{name}"
+                "no row could be set aside", where=f"the {name} split", cure=f"give more {wanted}, or name data.{name}"
             )
     return {**splits, **made, "train": limited(train, data.train_limit, seed)}, leaked
 
