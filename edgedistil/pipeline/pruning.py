@@ -61,10 +61,14 @@ def means_of(
             shipped = [trim_model(model, trimmed) for model in models] if trimmed else models
             return file_megabytes(setting, shipped, lengths)
 
-        return Means(FileSize(prune.format, pieces=len(trimmed.kept) if trimmed else None), sizes)
+        return Means(_file_size(prune, build.recipe, len(trimmed.kept) if trimmed else None), sizes)
     if table is None:
         return Means()
     return Means(Latency(table), measurer(build.place.device, build.place.setting, progress))
+
+
+def _file_size(prune: Prune, recipe: Recipe, pieces: int | None) -> FileSize:
+    return FileSize(prune.format, pieces=pieces, lengths=tuple(recipe.export.sequence_lengths))
 
 
 def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> PruneSettings:
@@ -111,7 +115,7 @@ def refuse_impossible(build: Build, prune: Prune, table: LatencyTable | None, pi
             where="prune.latency_ms",
             cure="ask for prune.speedup, which is then counted in instructions",
         )
-    costs = Latency(table) if table else FileSize(prune.format, pieces=pieces)
+    costs = Latency(table) if table else _file_size(prune, build.recipe, pieces)
     targets: list[float | None] = [*prune.targets] if prune.targets else [None]
     for target in targets:
         try:

@@ -64,6 +64,13 @@ _BYTES = {"onnx-fp32": 4.0, "tflite-fp32": 4.0, "onnx-int8": 1.0, "tflite-int8":
 # An int8 weight's output channel brings a scale and a zero point: in fp32 and int8, or in fp32 and int64.
 _CHANNEL_BYTES = {"onnx-int8": 5.0, "tflite-int8": 12.0}
 _BIAS_BYTES = 4.0
+# Measured: what a file's graph takes beside its weights, whatever their widths: once, and for each layer.
+_GRAPH_BYTES = {
+    "onnx-fp32": (5.0e3, 14.0e3),
+    "onnx-int8": (12.6e3, 29.5e3),
+    "tflite-fp32": (11.5e3, 25.7e3),
+    "tflite-int8": (8.0e3, 7.6e3),
+}
 
 
 @dataclass(frozen=True)
@@ -72,30 +79,49 @@ class FileSize:
 
     Attributes:
         format: Key of the bundle's formats.
-        overhead: Bytes of graph and of everything else that pruning leaves; what a measured file tells.
+        overhead: Bytes that a measured file had above what was foretold.
         unit: `MB`.
         pieces: Word pieces that the file will have, where the vocabulary is trimmed; None for the model's own.
+        lengths: Lengths that a TFLite file is made for, each with its own graph, and positions in fp32. Without, one
+            graph and all positions are counted.
     """
 
     format: str
     overhead: float = 0.0
     unit: str = "MB"
     pieces: int | None = None
+    lengths: tuple[int, ...] = ()
 
     def rest(self, config: EdgeBertConfig) -> float:
-        """Returns the size of embeddings, norms, biases and classifier, and the overhead.
+        """Returns the size of embeddings, norms, biases, classifier and graph, and the overhead.
 
         Biases and norms stay in fp32 in every file. A TFLite file quantises a vocabulary row by row.
         """
         counts = count_parameters(config)
         pieces = config.vocab_size if self.pieces is None else self.pieces
         words = pieces * config.hidden_size
-        others = counts.embeddings - config.vocab_size * config.hidden_size + counts.classifier
+        rows = config.vocab_size + config.max_position_embeddings
+        others = counts.embeddings - rows * config.hidden_size + counts.classifier
         channels = pieces if self.format == "tflite-int8" else 0
         channels += 2 * config.hidden_size * config.num_hidden_layers
         size = words * _BYTES[self.format] + channels * _CHANNEL_BYTES.get(self.format, 0.0)
-        size += others * _BYTES[self.format]
+        size += others * _BYTES[self.format] + self._positions(config) + self._graph(config)
         return (size + 4.0 * counts.fixed + self.overhead) / 1e6
+
+    def _positions(self, config: EdgeBertConfig) -> float:
+        """Returns the bytes of position embeddings."""
+        if self._is_static:
+            return 4.0 * config.hidden_size * sum(self.lengths)
+        return config.max_position_embeddings * config.hidden_size * _BYTES[self.format]
+
+    def _graph(self, config: EdgeBertConfig) -> float:
+        """Returns the bytes of everything but weights."""
+        once, layer = _GRAPH_BYTES[self.format]
+        return (once + layer * config.num_hidden_layers) * (len(self.lengths) if self._is_static else 1)
+
+    @property
+    def _is_static(self) -> bool:
+        return bool(self.lengths) and self.format.startswith("tflite")
 
     def width(self, config: EdgeBertConfig, layer: int, kind: Kind, columns: int) -> float:
         """Returns the size of a sublayer's weights, scales and biases."""

@@ -1,4 +1,8 @@
-"""Asked and answered: a model pruned to a target, measured, and once more where it missed."""
+"""Asked and answered: a model pruned to a target, measured, and once more where it missed.
+
+A clock wavers, so that a time is met within a tolerance and looked for twice at most. A file's size is what it is: one
+that is too large is made smaller until it fits.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from edgedistil.prune.settings import SHARES, PruneSettings
 TOLERANCE = 0.02
 _APART = 0.2
 _FORETOLD = 0.02
+_SEARCHES, _SEARCHES_OF_SIZE = 2, 4
 
 Measure = Callable[[Sequence[EdgeBertForSequenceClassification]], list[float]]
 """From models to what each costs, in the budget's unit, all measured in one interleaved session."""
@@ -109,18 +114,27 @@ def check_target(config: EdgeBertConfig, settings: PruneSettings, costs: CostMod
 
 
 def _settled(answer: Answer) -> bool:
-    """Tells whether a second search finds nothing nearer: a hit, or a table that was right and blocks too coarse."""
-    if answer.miss is None or answer.measured is None or abs(answer.miss) <= TOLERANCE:
+    """Tells whether another search finds nothing nearer: a hit, or a table that was right and blocks too coarse."""
+    if answer.miss is None or answer.measured is None:
+        return True
+    if _too_large(answer):
+        return False
+    if abs(answer.miss) <= TOLERANCE:
         return True
     spared = not any(answer.result.levels) and answer.miss < 0
     return spared or abs(answer.predicted / answer.measured - 1) <= _FORETOLD
 
 
-def _nearer(first: Answer, second: Answer) -> Answer:
-    """Returns the answer that missed by less; where the clock wavered, that may be the uncorrected one."""
-    assert first.miss is not None  # noqa: S101 - a miss brought about the second
-    assert second.miss is not None  # noqa: S101 - measured as the first was
-    return first if abs(first.miss) < abs(second.miss) else second
+def _too_large(answer: Answer) -> bool:
+    return answer.budget == "size_mb" and answer.miss is not None and answer.miss > 0
+
+
+def _nearest(answers: Sequence[Answer]) -> Answer:
+    """Returns the answer that missed by least, a file that fits before any other.
+
+    Where the clock wavered, that may be an uncorrected one.
+    """
+    return min(answers, key=lambda answer: (_too_large(answer), abs(answer.miss or 0.0)))
 
 
 def _of_whole(settings: PruneSettings, costs: CostModel, whole: EdgeBertConfig) -> PruneSettings:
@@ -159,6 +173,8 @@ def prune_to_target(
 ) -> Answer:
     """Prunes a model to a target, measures it, and searches once more when it missed by more than 2 %.
 
+    A file that is larger than asked for is searched anew up to three times.
+
     Args:
         model: The model; it is left as it is.
         batches: Calibration text, with labels for a score that learns from them.
@@ -178,7 +194,8 @@ def prune_to_target(
     check_target(whole.config, settings, found)
     scores = scores or score_model(model, batches, settings, progress)
     attempts: list[Attempt] = []
-    first: Answer | None = None
+    answers: list[Answer] = []
+    searches = _SEARCHES_OF_SIZE if settings.budget == "size_mb" else _SEARCHES
     while True:
         result = prune(model, batches, _of_whole(settings, found, whole.config), progress, costs=found, scores=scores)
         result = replace(result, before=model_cost(found, whole.config))
@@ -188,20 +205,17 @@ def prune_to_target(
             return Answer(result, settings.amount, settings.budget, attempts, found)
         before, after = measure([whole, result.model])
         attempts.append(Attempt(result.predicted, after, before, offset))
-        answer = Answer(result, settings.amount, settings.budget, attempts, found, len(attempts) - 1)
-        if first is not None:
-            return replace(_nearer(first, answer), attempts=attempts)
-        if _settled(answer):
-            return answer
-        first = answer
-        progress.say(f"{answer.line()}: the table is corrected and searched once more")
+        answers.append(Answer(result, settings.amount, settings.budget, attempts, found, len(attempts) - 1))
+        if _settled(answers[-1]) or len(answers) == searches:
+            return _nearest(answers)
+        progress.say(f"{answers[-1].line()}: the prediction is corrected and searched once more")
         found = _corrected(found, result, after, before)
         try:
             check_target(whole.config, settings, found)
         except UsageError as error:
             # What was learnt too late to spare the training: the model at hand is the nearest there is.
             progress.say(error.line())
-            return answer
+            return _nearest(answers)
 
 
 def prune_family(

@@ -106,8 +106,8 @@ def test_general_text_keeps_its_pieces(recipe: Path, trimmed: Outcome) -> None:
 def test_a_size_counts_the_pieces_that_ship(recipe: Path, trimmed: Outcome) -> None:
     """A size too small for every piece may do for those that stay, which is known before anything is trained."""
     assert trimmed.finished["vocabulary"].summary["pieces"]
-    size = "prune={size_mb: 0.0645, format: onnx-fp32, block: 8, recover: null}"
-    with pytest.raises(UsageError, match=r"prune\.size_mb: 0\.0645 MB is impossible"):
+    size = "prune={size_mb: 0.0835, format: onnx-fp32, block: 8, recover: null}"
+    with pytest.raises(UsageError, match=r"prune\.size_mb: 0\.0835 MB is impossible"):
         plan(recipe, size)
     asked = plan(recipe, size, "prune.vocabulary={}", until="prune")
     assert "vocabulary" in next(stage for stage in asked.stages if stage.name == "prune").inputs

@@ -28,7 +28,7 @@ class Device:
         return [self.factor * table.predict(each.config.heads, each.config.ffn) + self.offset for each in models]
 
 
-@pytest.mark.parametrize(("budget", "amount"), [("latency_ms", 8.0), ("speedup", 1.8), ("size_mb", 0.018)])
+@pytest.mark.parametrize(("budget", "amount"), [("latency_ms", 8.0), ("speedup", 1.8), ("size_mb", 0.065)])
 def test_the_prediction_is_within_the_target(
     model: EdgeBertForSequenceClassification, batches: Batches, budget: str, amount: float
 ) -> None:
@@ -88,6 +88,35 @@ def test_a_correction_that_leads_farther_away_is_not_followed(
     assert answer.chosen == 0
     assert answer.result.model.config == plain.model.config
     assert answer.predicted / answer.measured == pytest.approx(1.06)
+
+
+class Files:
+    """Files that are larger than foretold by a share of what they hold, and by what a layer's graph takes."""
+
+    def __init__(self, share: float, layer: int) -> None:
+        self.share, self.layer, self.calls = share, layer, 0
+
+    def __call__(self, models: Sequence[EdgeBertForSequenceClassification]) -> list[float]:
+        self.calls += 1
+        costs = FileSize("onnx-fp32")
+        graphs = [self.layer * sum(map(bool, (*each.config.heads, *each.config.ffn))) / 1e6 for each in models]
+        return [
+            model_cost(costs, each.config) * (1 + self.share) + graph
+            for each, graph in zip(models, graphs, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("files", [Files(0.0, 0), Files(0.012, 0), Files(0.0, 50), Files(0.05, 300), Files(-0.1, 400)])
+@pytest.mark.parametrize("amount", [0.065, 0.072, 0.087])
+def test_a_files_size_is_never_above_what_was_asked_for(
+    model: EdgeBertForSequenceClassification, batches: Batches, files: Files, amount: float
+) -> None:
+    files.calls = 0
+    settings = PruneSettings(amount, "size_mb", block=1)
+    answer = prune_to_target(model, batches, settings, FileSize("onnx-fp32"), files)
+    assert answer.measured == files([answer.result.model])[0]
+    assert 0.97 * amount < answer.measured <= amount
+    assert files.calls - 1 == len(answer.attempts) <= 4
 
 
 @pytest.mark.parametrize(

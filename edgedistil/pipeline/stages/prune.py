@@ -27,9 +27,11 @@ from edgedistil.tasks import get_task
 VERSION = 1
 # Raised when a score gives other models than before, and named only then; group lasso: groups compared in their kind.
 _SCORE_VERSIONS = {"group_lasso": 2}
-# In the same way: a span's distance is centred over its tokens; narrow blocks are swapped with narrow ones.
+# In the same way: a span's distance is centred over its tokens; narrow blocks are swapped with narrow ones; no file is
+# larger than asked for.
 _SPAN_DISTANCE_VERSION = 2
 _REARRANGE_VERSION = 2
+_SIZE_VERSION = 2
 _MEASURE_SECONDS = 30.0
 _TOKENS = 28.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
@@ -168,6 +170,7 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
         found["sequence_length"] = bench.sequence_length
     if prune.size_mb is not None:
         found["sequence_lengths"] = list(export.sequence_lengths)
+        found["size_version"] = _SIZE_VERSION
     return found
 
 
