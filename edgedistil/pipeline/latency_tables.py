@@ -71,7 +71,7 @@ def place_of(build: Build) -> Place:
     setting = Setting(
         format=name,
         threads=recipe.bench.threads or device.threads,
-        sequence_length=min(recipe.bench.sequence_length, recipe.max_length),
+        sequence_length=recipe.bench_length,
         shape=student_shape(recipe, build.start_config),
     )
     return Place(device, device.facts(), _installed(FORMATS[name].runtime), setting)
@@ -175,7 +175,7 @@ def _of_recipe(
     recipe, workspace = load_recipe(path), Workspace.of_recipe(path)
     build = Build(recipe, workspace, StageCache(cache_root(workspace.root)))
     wanted = formats or [recipe.prune.format if recipe.prune else _FORMAT]
-    tokens = length or min(recipe.bench.sequence_length, recipe.max_length)
+    tokens = length or recipe.bench_length
     shape = student_shape(recipe, build.start_config)
     wide = threads or recipe.bench.threads or device_threads
     return Asked(_settings(shape, wanted, wide, tokens), tables_folder(workspace.root))

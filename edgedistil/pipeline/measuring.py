@@ -60,7 +60,7 @@ def failure_lines(failures: Mapping[str, EdgeDistilError]) -> list[str]:
 
 def _cases(build: Build, device: Device, context: StageContext, bundle: Bundle) -> list[Case]:
     threads = build.recipe.bench.threads or device.threads
-    length = min(build.recipe.bench.sequence_length, build.recipe.max_length)
+    length = build.recipe.bench_length
     shipped = "pruned" if build.recipe.prune else "student"
     cases = []
     for which in ("teacher", "student"):

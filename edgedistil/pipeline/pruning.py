@@ -76,7 +76,7 @@ def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> Pr
 
     Args:
         prune: The recipe's section.
-        recipe: The recipe, for its sequence length.
+        recipe: The recipe, for the length that it is measured at.
         target: The speedup of one of the section's `targets`.
 
     Raises:
@@ -88,7 +88,7 @@ def settings_of(prune: Prune, recipe: Recipe, target: float | None = None) -> Pr
         budget=kind,
         block=prune.block,
         score=prune.score,
-        sequence_length=recipe.bench.sequence_length,
+        sequence_length=recipe.bench_length,
         regroup=prune.regroup,
         local_search=prune.candidates,
         rearrange=prune.rearrange,
@@ -173,6 +173,7 @@ def _record(answer: Answer, settings: PruneSettings, before: EdgeBertConfig) -> 
         "ffn_kept": result.ffn_kept,
         "kept_parameters": count_parameters(after).blocks / count_parameters(before).blocks,
         "kept_macs": count_macs(after, length).blocks / count_macs(before, length).blocks,
+        "macs_tokens": length,
         "levels": result.levels,
         "curves": _curves(result),
         "predicted_error": result.predicted_error,

@@ -66,7 +66,8 @@ class Prune(Section):
     parameters: Share | None = None
     """Share of the encoder's prunable parameters (heads and FFN) to keep; 0.5 removes half."""
     macs: Share | None = None
-    """Share of the encoder's prunable multiply-accumulates, at the bench's sequence length, to keep."""
+    """Share of the encoder's prunable multiply-accumulates to keep, counted on a text of `bench.sequence_length`
+    tokens, or of `max_length` where that is shorter."""
     latency_ms: float | None = Field(default=None, gt=0.0)
     """Median milliseconds of one text on the bench's device, at its threads and sequence length, in `format`."""
     speedup: float | None = Field(default=None, ge=1.0)

@@ -130,6 +130,11 @@ class Recipe(Section):
             )
         return self.data
 
+    @property
+    def bench_length(self) -> int:
+        """Returns the tokens of the text that is measured: as `bench` has it, but never longer than a text can be."""
+        return min(self.bench.sequence_length, self.max_length)
+
     @model_validator(mode="after")
     def _lengths_agree(self) -> Recipe:
         longest = max(self.export.sequence_lengths)

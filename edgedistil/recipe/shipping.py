@@ -61,7 +61,7 @@ class Bench(Section):
     threads: int | None = Field(default=None, ge=1, le=256)
     """Threads a runtime may use; left out, the device's cores."""
     sequence_length: int = Field(default=64, ge=4, le=512)
-    """Length in tokens at which latency is measured, batch 1."""
+    """Length in tokens at which latency is measured, batch 1; a shorter `max_length` takes its place."""
     seconds_per_file: float = Field(default=8.0, gt=0.0)
     """Most seconds of timed runs a file."""
 

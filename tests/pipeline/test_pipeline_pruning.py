@@ -25,9 +25,10 @@ from edgedistil.pipeline.answers import answers_of, line_of
 from edgedistil.pipeline.cache import Finished
 from edgedistil.pipeline.latency_tables import student_shape
 from edgedistil.pipeline.plan import Plan, plan_recipe
-from edgedistil.pipeline.pruning import calibration_batches
+from edgedistil.pipeline.pruning import calibration_batches, settings_of
 from edgedistil.pipeline.run import Outcome, run_plan
 from edgedistil.pipeline.show import result_view
+from edgedistil.pipeline.stage import Stage
 from edgedistil.profiling.table import shape_of
 from edgedistil.progress import SilentProgress
 from edgedistil.prune.blocks import sublayers_of
@@ -185,6 +186,20 @@ def test_a_model_that_is_not_trained_again_is_another_result(recipe: Path) -> No
     assert trained == made_by("prune.recover=null", "prune.refit=false", "prune.local_search=0")
 
 
+def test_multiply_accumulates_are_counted_at_the_length_that_is_measured(recipe: Path) -> None:
+    asked = [*ONNX, "prune={macs: 0.5, block: 8, recover: null}", "max_length=16", "export.sequence_lengths=[16, 64]"]
+
+    def stage(*overrides: str) -> Stage:
+        made = plan_recipe(load_recipe(recipe, [*asked, *overrides]), Workspace.of_recipe(recipe), until="prune")
+        return next(stage for stage in made.stages if stage.name == "prune")
+
+    assert stage("bench.sequence_length=64").parameters == stage("bench.sequence_length=16").parameters
+    assert stage("bench.sequence_length=8").parameters != stage("bench.sequence_length=16").parameters
+    loaded = load_recipe(recipe, [*asked, "bench.sequence_length=64"])
+    assert loaded.prune is not None
+    assert settings_of(loaded.prune, loaded).sequence_length == 16
+
+
 def test_a_size_is_that_of_the_file(recipe: Path) -> None:
     outcome = run(recipe, "prune.size_mb=0.2", "prune.recover=null", "prune.block=8")
     record = json.loads((outcome.finished["prune"].folder / "pruning.json").read_text())
@@ -192,6 +207,7 @@ def test_a_size_is_that_of_the_file(recipe: Path) -> None:
     assert -0.08 <= answer["miss"] <= 0
     assert answer["line"].startswith("asked 0.2 MB, predicted 0.")
     assert record["budget"] == {"size_mb": 0.2}
+    assert record["macs_tokens"] == 16
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ _REARRANGE_VERSION = 2
 _SIZE_VERSION = 2
 _MEASURE_SECONDS = 30.0
 _TOKENS = 28.0
-_SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "search_seconds")
+_SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "macs_tokens", "search_seconds")
 
 
 def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
@@ -154,7 +154,6 @@ def _name(verb: str, prune: Prune, member: int) -> str:
 
 def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, Any]:
     """Returns what of the recipe decides the result; the other targets of a family do not."""
-    bench, export = build.recipe.bench, build.recipe.export
     decided = {"local_search": prune.candidates, "refit": prune.refits}
     asked = prune.key({"recover", "targets", "lasso", "vocabulary", *decided})
     found: dict[str, Any] = {"prune": asked | {name: value for name, value in decided.items() if value}}
@@ -167,9 +166,9 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
     if prune.rearrange:
         found["rearrange_version"] = _REARRANGE_VERSION
     if prune.macs is not None:
-        found["sequence_length"] = bench.sequence_length
+        found["sequence_length"] = build.recipe.bench_length
     if prune.size_mb is not None:
-        found["sequence_lengths"] = list(export.sequence_lengths)
+        found["sequence_lengths"] = list(build.recipe.export.sequence_lengths)
         found["size_version"] = _SIZE_VERSION
     return found
 
