@@ -78,7 +78,8 @@ class Prune(Section):
     """Speedups to reach one after the other, each from the last and recovered: a family of models, or a gradual way
     to the last. They rise."""
     format: FormatName = "tflite-int8"
-    """The file that latency, speedup and size are of."""
+    """The file that latency, speedup and size are of, whole in its format: what `quantise` does to the one that ships,
+    smoothing or leaving layers in higher precision, comes after. The run ends with what that one comes to."""
     score: str = Field(default="obs", json_schema_extra={"enum": list(SCORES)})
     """How blocks are scored: `obs` (ZipLM's structured step on layer-wise Gram matrices), `fisher` (Kwon et al.: blocks
     by themselves), `fisher_block` (blocks of a layer together), `group_lasso` (Li et al.: a short training under
@@ -96,7 +97,9 @@ class Prune(Section):
     """Scale the heads and neurons that stay by least squares on each layer's output (Kwon et al.)."""
     refit: bool | None = None
     """Solve what is left of each layer's outputs anew by least squares, from the first layer on, each behind the pruned
-    ones before it: seconds. Left out, it is done where no training follows, which makes up for the same."""
+    ones before it: seconds. With candidates of `local_search`, a few choices are solved so, and the one nearest on
+    held-out text stays; without, the first choice alone. Left out, it is done where no training follows, which makes
+    up for the same."""
     lasso: GroupLassoTraining | None = None
     """The training that `score: group_lasso` looks at."""
     calibration_examples: int = Field(default=1024, ge=8)
