@@ -7,6 +7,7 @@ then gives is better on calibration text.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -43,7 +44,8 @@ def distance_to(
 
     It counts real tokens, and is centred over what the softmax goes over: the labels, or a span's real tokens.
     """
-    wanted = [original(ids, mask).logits for ids, mask, *_ in batches]
+    still = copy.deepcopy(original).eval()
+    wanted = [still(ids, mask).logits for ids, mask, *_ in batches]
 
     @torch.no_grad()
     def distance(model: EdgeBertForSequenceClassification) -> float:

@@ -80,11 +80,11 @@ def rescaled(
 
     Args:
         model: The pruned model; it is left as it is.
-        original: The model it was made from.
+        original: The model it was made from; it is left as it is.
         batches: Calibration text.
         block: FFN neurons that share a factor.
     """
-    tuned, whole = copy.deepcopy(model).eval(), original.eval()
+    tuned, whole = copy.deepcopy(model).eval(), copy.deepcopy(original).eval()
     few = some(batches, _TEXTS)
     places = sublayers_of(tuned.config, block)
     if not places:

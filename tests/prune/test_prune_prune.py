@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -107,6 +108,19 @@ def test_the_same_input_gives_the_same_model(model: EdgeBertForSequenceClassific
     one, other = (prune(model, batches, PruneSettings(0.5, block=8)) for _ in range(2))
     assert one.levels == other.levels
     assert distance(one.model, other.model, batches) == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"local_search": 6}, {"local_search": 4, "refit": True}, {"rescale": True}, {"rearrange": True}],
+)
+def test_a_model_in_training_gives_the_same_and_stays_in_training(
+    model: EdgeBertForSequenceClassification, batches: Batches, more: dict[str, Any]
+) -> None:
+    first = prune(model, batches, PruneSettings(0.5, block=8, **more)).model.state_dict()
+    second = prune(model.train(), batches, PruneSettings(0.5, block=8, **more)).model.state_dict()
+    assert model.training
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_pruned_model_can_be_pruned_again(model: EdgeBertForSequenceClassification, batches: Batches) -> None:
