@@ -16,7 +16,7 @@ from edgedistil.errors import UsageError
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
 from edgedistil.prune.blocks import Sublayer
-from edgedistil.prune.moments import Batch, is_span, listening_copy, probe, real_logits
+from edgedistil.prune.moments import Batch, is_span, listening_copy, probe
 
 _SEED = 0
 _IGNORED = -100
@@ -44,7 +44,7 @@ def _signal(
     if len(batch) > 2:
         return loss_of(model, logits, batch[2].to(logits.device))
     # Without labels: the Gauss-Newton matrix of the logits, which the Fisher information is for a linear classifier.
-    return probe(real_logits(logits, batch[1].to(logits.device)), generator, over_sequence=is_span(model))
+    return probe(logits, batch[1].to(logits.device), generator, over_sequence=is_span(model))
 
 
 def collect_fisher(

@@ -20,7 +20,7 @@ from torch import Tensor
 from edgedistil.models.modelling import EdgeBertForSequenceClassification
 from edgedistil.progress import Progress
 from edgedistil.prune.costs import CostModel, allowance
-from edgedistil.prune.moments import Batch, is_span, some
+from edgedistil.prune.moments import Batch, centred, is_span, some
 from edgedistil.prune.scores import Scored
 from edgedistil.prune.search import choose_levels
 from edgedistil.prune.settings import PruneSettings
@@ -51,22 +51,12 @@ def distance_to(
     def distance(model: EdgeBertForSequenceClassification) -> float:
         total, texts = 0.0, 0
         for (ids, mask, *_), right in zip(batches, wanted, strict=True):
-            change = _centred(model(ids, mask).logits - right, mask, over_sequence=is_span(original))
+            change = centred(model(ids, mask).logits - right, mask, over_sequence=is_span(original))
             total += float(change.square().sum())
             texts += len(ids)
         return total / max(texts, 1)
 
     return distance
-
-
-def _centred(change: Tensor, mask: Tensor, *, over_sequence: bool) -> Tensor:
-    """Returns a change of logits without what a softmax does not see, and without padding."""
-    real = mask[:, :, None].to(change) if change.ndim > 2 else torch.ones_like(change[:, :1])
-    if over_sequence:
-        change = change - (change * real).sum(1, keepdim=True) / real.sum(1, keepdim=True).clamp_min(1)
-    elif change.shape[-1] > 1:
-        change = change - change.mean(-1, keepdim=True)
-    return change * real
 
 
 def _remembering(scored: Scored) -> Scored:

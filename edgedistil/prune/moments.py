@@ -94,27 +94,36 @@ class Moments:
         return weights if float(weights.sum()) > 0 else torch.ones_like(weights)
 
 
-def probe(logits: Tensor, generator: torch.Generator, *, over_sequence: bool = False) -> Tensor:
+def centred(change: Tensor, mask: Tensor, *, over_sequence: bool) -> Tensor:
+    """Returns a change of logits without what a softmax does not see, and without padding.
+
+    Args:
+        change: [batch, labels], or [batch, sequence, labels].
+        mask: 1 for a token and 0 for padding, [batch, sequence].
+        over_sequence: The softmax goes over the sequence, as a span's does.
+    """
+    real = mask[:, :, None].to(change) if change.ndim > 2 else torch.ones_like(change[:, :1])
+    if over_sequence:
+        change = change - (change * real).sum(1, keepdim=True) / real.sum(1, keepdim=True).clamp_min(1)
+    elif change.shape[-1] > 1:
+        change = change - change.mean(-1, keepdim=True)
+    return change * real
+
+
+def probe(logits: Tensor, mask: Tensor, generator: torch.Generator, *, over_sequence: bool = False) -> Tensor:
     """Returns a random projection of each text's logits, summed; its squared gradients are unbiased.
 
     With independent signs v, E[(v J)^2] is the squared Jacobian of all logits at once (Hutchinson 1990). The signs
-    are centred, since adding the same to every logit of a softmax changes no prediction.
+    are centred, since adding the same to every logit of a softmax changes no prediction; padding has none.
 
     Args:
         logits: [batch, labels], or [batch, sequence, labels].
+        mask: 1 for a token and 0 for padding, [batch, sequence].
         generator: Draws the signs.
         over_sequence: The softmax goes over the sequence, as a span's does.
     """
-    along = 1 if over_sequence or logits.ndim == 2 else 2
-    if logits.shape[along] == 1:
-        return logits.sum()
     signs = torch.randint(0, 2, logits.shape, generator=generator).to(logits) * 2 - 1
-    return (logits * (signs - signs.mean(along, keepdim=True))).sum()
-
-
-def real_logits(logits: Tensor, mask: Tensor) -> Tensor:
-    """Returns logits with those of padding cut off from the gradient; a text's own are left alone."""
-    return logits if logits.ndim == 2 else logits * mask[:, :, None].to(logits)
+    return (logits * centred(signs, mask, over_sequence=over_sequence)).sum()
 
 
 def _listen(linear: nn.Module, hear: Callable[[Tensor, Tensor], None]) -> None:
@@ -195,8 +204,8 @@ def collect_moments(
     with torch.enable_grad(), progress.bar("calibrate pruning", len(batches)) as bar:
         for ids, mask, *_ in batches:
             tokens = mask.to(device).bool()
-            logits = real_logits(listening(ids.to(device), mask.to(device)).logits, mask.to(device))
-            probe(logits, generator, over_sequence=is_span(model)).backward()
+            logits = listening(ids.to(device), mask.to(device)).logits
+            probe(logits, mask.to(device), generator, over_sequence=is_span(model)).backward()
             bar.advance()
     if not moments or not moments[0].tokens:
         raise UsageError("there is no text to calibrate pruning with", cure="give at least one example")

@@ -10,7 +10,7 @@ from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertForSequenceClassification
 from edgedistil.progress import SilentProgress
 from edgedistil.prune.blocks import sublayers_of
-from edgedistil.prune.moments import collect_moments
+from edgedistil.prune.moments import collect_moments, probe
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -63,6 +63,22 @@ def test_sensitivity_tells_how_far_the_logits_move(model: EdgeBertForSequenceCla
                 squared[row] += (change - change.mean(1, keepdim=True)).square().sum() / 64
     # In the last layer only the first token reaches the logits, so one bias is one token's output.
     torch.testing.assert_close(moments.sensitivity(), squared, rtol=0.3, atol=0.02 * float(squared.max()))
+
+
+@pytest.mark.parametrize(("shape", "alike"), [((16, 9, 2), 1), ((16, 9, 4), 2), ((16, 3), 1)])
+def test_what_a_softmax_does_not_see_is_not_probed(batches: Batches, shape: tuple[int, ...], alike: int) -> None:
+    """The same added to all its logits, and whatever padding has: a span's softmax goes over the real tokens."""
+    mask = batches[1][1]
+    logits, shift = torch.randn(shape), torch.randn([1 if axis == alike else size for axis, size in enumerate(shape)])
+
+    def probed(values: torch.Tensor) -> torch.Tensor:
+        return probe(values, mask, torch.Generator().manual_seed(4), over_sequence=alike < len(shape) - 1)
+
+    moved = logits + shift
+    if len(shape) > 2:
+        moved[mask == 0] = 100.0
+    torch.testing.assert_close(probed(moved), probed(logits), rtol=1e-4, atol=1e-4)
+    assert float(probed(2 * logits).abs()) > 1
 
 
 def test_a_classifier_of_zeros_makes_all_outputs_equal(

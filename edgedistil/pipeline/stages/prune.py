@@ -27,9 +27,10 @@ from edgedistil.tasks import get_task
 VERSION = 1
 # Raised when a score gives other models than before, and named only then; group lasso: groups compared in their kind.
 _SCORE_VERSIONS = {"group_lasso": 2}
-# In the same way: a span's distance is centred over its tokens; narrow blocks are swapped with narrow ones; no file is
-# larger than asked for.
+# In the same way: a span's distance and its probed logits are centred over its tokens; narrow blocks are swapped with
+# narrow ones; no file is larger than asked for.
 _SPAN_DISTANCE_VERSION = 2
+_SPAN_PROBE_VERSION = 2
 _REARRANGE_VERSION = 2
 _SIZE_VERSION = 2
 _MEASURE_SECONDS = 30.0
@@ -161,8 +162,9 @@ def _parameters(build: Build, prune: Prune, target: float | None) -> dict[str, A
         found["target"] = target
     if prune.score in _SCORE_VERSIONS:
         found["score_version"] = _SCORE_VERSIONS[prune.score]
-    if prune.candidates and get_task(build.recipe.task).kind == "span":
-        found["distance_version"] = _SPAN_DISTANCE_VERSION
+    if get_task(build.recipe.task).kind == "span":
+        found |= {"distance_version": _SPAN_DISTANCE_VERSION} if prune.candidates else {}
+        found |= {"probe_version": _SPAN_PROBE_VERSION} if prune.score == "obs" or prune.regroup else {}
     if prune.rearrange:
         found["rearrange_version"] = _REARRANGE_VERSION
     if prune.macs is not None:
