@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 from edgedistil.bench.facts import DeviceFacts
 from edgedistil.bench.latency import LatencyTable, Setting, Shape, kept_tables
 from edgedistil.bundle.formats import FORMATS
+from edgedistil.bundle.paths import MANIFEST_NAME
+from edgedistil.bundle.read import read_manifest
 from edgedistil.devices.built_in import profile_folders
 from edgedistil.devices.profile import Device, connect, load_profile
 from edgedistil.errors import UsageError, did_you_mean
@@ -153,7 +154,7 @@ def settings_of(
         source: A recipe's YAML file, a bundle's folder or a checkpoint's.
         formats: What will ship; by default the recipe's `prune.format`, or `tflite-int8`.
         threads: Threads an inference may use; by default the recipe's, else the device's.
-        length: Tokens; by default the recipe's, the bundle's recipe's, or 128.
+        length: Tokens; by default what the recipe or bundle is measured at, or 128.
         device_threads: The device's.
 
     Raises:
@@ -188,9 +189,8 @@ def _of_folder(source: Path, formats: Sequence[str], threads: int, length: int |
 
     plain = source / "pytorch" if (source / "pytorch" / "config.json").is_file() else source
     config = config_from(read_config(plain), str(plain))
-    bench = _bundled_bench(source)
-    tokens = length or bench.get("sequence_length") or min(_LENGTH, config.max_position_embeddings)
-    made = _settings(shape_of(config), formats or [_FORMAT], threads, int(tokens))
+    tokens = length or _bundled_length(source) or min(_LENGTH, config.max_position_embeddings)
+    made = _settings(shape_of(config), formats or [_FORMAT], threads, tokens)
     return Asked(made, tables_folder(Path.cwd()))
 
 
@@ -198,12 +198,9 @@ def _settings(shape: Shape, formats: Sequence[str], threads: int, length: int) -
     return [Setting(format=name, threads=threads, sequence_length=length, shape=shape) for name in formats]
 
 
-def _bundled_bench(folder: Path) -> dict[str, int]:
-    path = folder / "edgedistil.json"
-    if not path.is_file():
-        return {}
-    try:
-        bench: dict[str, int] = json.loads(path.read_text(encoding="utf-8")).get("recipe", {}).get("bench", {})
-    except ValueError as error:
-        raise UsageError("edgedistil.json is not JSON", where=str(folder), cure="export the bundle again") from error
-    return bench
+def _bundled_length(folder: Path) -> int | None:
+    """Returns the length at which a bundle was measured; None for a folder that is none."""
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    manifest = read_manifest(folder)
+    return min(manifest.recipe.get("bench", {}).get("sequence_length", manifest.max_length), manifest.max_length)
