@@ -46,7 +46,8 @@ def swap(fisher: Tensor, removed: Sequence[int], widths: Sequence[int] | None = 
         change[wide[out][:, None] != wide[back]] = torch.inf
         best = int(change.argmin())
         row, column = divmod(best, len(gone))
-        if float(change[row, column]) >= -1e-12 * float(fisher.diagonal().sum()):
+        # What is not a number lowers nothing either.
+        if not float(change[row, column]) < -1e-12 * float(fisher.diagonal().sum()):
             break
         kept[row], gone[column] = gone[column], kept[row]
     return gone

@@ -97,6 +97,10 @@ def test_swaps_end_where_no_single_swap_helps(seed: int, size: int, data: st.Dat
         assert quadratic(fisher, [*(set(gone) - {back}), out]) >= best - 1e-9
 
 
+def test_swaps_end_where_nothing_can_be_told() -> None:
+    assert sorted(swap(torch.full((4, 4), torch.nan, dtype=torch.float64), [0, 1])) == [0, 1]
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 999), size=st.integers(3, 7), narrow=st.booleans())
 def test_swaps_keep_how_wide_the_removed_blocks_are_together(seed: int, size: int, narrow: bool) -> None:
