@@ -133,7 +133,11 @@ def _key_now(device: Device, setting: Setting, cache: Path) -> str:
     path = cache / "files" / f"{setting.format}-{setting.sequence_length}{Path(FORMATS[setting.format].path).suffix}"
     if not path.is_file():
         tiny = Shape(layers=1, hidden_size=8, head_size=8, heads=1, ffn=8)
-        make_file(Design((1,), (8,)), setting.model_copy(update={"shape": tiny}), path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            whole = Path(scratch) / path.name
+            make_file(Design((1,), (8,)), setting.model_copy(update={"shape": tiny}), whole)
+            whole.replace(path)
     made = device.bench([case_of("version", path, setting)], None, _GLANCE).complete()[0]
     return table_key(made.device, made.runtime_version, setting, exporter_changes(setting.format))
 

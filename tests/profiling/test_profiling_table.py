@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 from weighing import WeighingDevice
 
-from edgedistil.bench.latency import Setting, Shape, read_table
+from edgedistil.bench.latency import Setting, Shape, read_table, write_table
 from edgedistil.bench.latency_fit import Design
 from edgedistil.cli.main import app
 from edgedistil.devices.profile import DeviceProfile, Kind, register
@@ -16,7 +16,7 @@ from edgedistil.errors import UsageError
 from edgedistil.models import EdgeBertConfig, EdgeBertForSequenceClassification, save_model
 from edgedistil.profiling.files import build_model, export_as
 from edgedistil.profiling.measure import file_megabytes, measure_models
-from edgedistil.profiling.table import shape_of, table_for
+from edgedistil.profiling.table import make_table, shape_of, table_for
 from edgedistil.prune import FileSize, Latency
 from edgedistil.prune.costs import model_cost
 
@@ -87,6 +87,25 @@ def test_the_size_of_a_file_is_foretold(name: str) -> None:
 def test_a_shape_is_the_models_own() -> None:
     found = shape_of(EdgeBertConfig(hidden_size=64, head_size=16, heads=[4, 4], ffn=[256, 256]))
     assert found == SHAPE
+
+
+def test_a_file_that_was_being_written_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest model, which tells the runtime's version, is kept; not where writing it ended half way."""
+    device = WeighingDevice()
+    table = make_table(device, SETTING)
+    write_table(table, tmp_path / f"scales-onnx-fp32-{table.key}.json")
+
+    def killed(_design: Design, _setting: Setting, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    interrupted = pytest.raises(KeyboardInterrupt)
+    with monkeypatch.context() as changed, interrupted:
+        changed.setattr("edgedistil.profiling.table.make_file", killed)
+        table_for(device, SETTING, tmp_path)
+    assert table_for(device, SETTING, tmp_path) == table
+    assert all(path.read_bytes() != b"half" for path in tmp_path.glob("files/*"))
 
 
 def test_a_device_without_the_runtime_is_refused(tmp_path: Path) -> None:
