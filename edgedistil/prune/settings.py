@@ -27,7 +27,7 @@ class PruneSettings:
         regroup: Make FFN blocks of the neurons that matter equally, instead of neighbours.
         local_search: Candidates tried on calibration text around the dynamic programme's choice; 0 tries none.
         rearrange: Swap kept and removed blocks of a layer where the interaction of masks says so (Kwon et al.).
-        rescale: Scale what is left of each head and neuron by least squares on each layer's output (Kwon et al.).
+        rescale: Scale what is left, each head and each 32 neurons, by least squares on a layer's output (Kwon et al.).
         refit: Solve what is left of each output Linear anew, from the first layer on, behind the pruned ones before it.
 
     Raises:

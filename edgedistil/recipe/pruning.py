@@ -94,14 +94,14 @@ class Prune(Section):
     rearrange: bool = False
     """Swap blocks of a layer where the interaction of their masks says so (Kwon et al.)."""
     rescale: bool = False
-    """Scale the heads and neurons that stay by least squares on each layer's output (Kwon et al.)."""
+    """Scale the heads and the blocks of 32 neurons that stay by least squares on each layer's output (Kwon et al.)."""
     refit: bool | None = None
     """Solve what is left of each layer's outputs anew by least squares, from the first layer on, each behind the pruned
     ones before it: seconds. With candidates of `local_search`, a few choices are solved so, and the one nearest on
     held-out text stays; without, the first choice alone. Left out, it is done where no training follows, which makes
     up for the same."""
     lasso: GroupLassoTraining | None = None
-    """The training that `score: group_lasso` looks at."""
+    """The training that `score: group_lasso` looks at; of several `targets`, later ones look at the model before."""
     calibration_examples: int = Field(default=1024, ge=8)
     """Training examples that the Gram matrices are made of."""
     recover: Distil | None = Distil(epochs=2.0)
