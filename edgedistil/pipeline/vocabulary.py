@@ -16,7 +16,7 @@ from edgedistil.data.prepare import prepare_data
 from edgedistil.data.tokens import open_tokens
 from edgedistil.pipeline.stage import StageContext
 from edgedistil.pipeline.stages.context import Build
-from edgedistil.prune.vocabulary import Trimmed, choose_pieces, trim_tokeniser, unknown_share
+from edgedistil.prune.vocabulary import Trimmed, check_embeddings, choose_pieces, trim_tokeniser, unknown_share
 from edgedistil.recipe.schema import Vocabulary
 from edgedistil.tasks import get_task
 
@@ -40,7 +40,8 @@ def make_vocabulary(build: Build, asked: Vocabulary, context: StageContext) -> d
         a text takes, against the whole vocabulary's.
 
     Raises:
-        UsageError: When the tokeniser is of another kind than WordPiece, or a text cannot be read.
+        UsageError: When the tokeniser is of another kind than WordPiece, or has more pieces than the student will have
+            embeddings, or a text cannot be read.
     """
     recipe, whole, folder = build.recipe, build.teacher.folder, context.folder
     data = context.inputs["data"]
@@ -48,6 +49,7 @@ def make_vocabulary(build: Build, asked: Vocabulary, context: StageContext) -> d
     if "unlabelled" in context.inputs:
         sets.append(open_tokens(context.inputs["unlabelled"] / "tokens"))
     trimmed = choose_pieces(whole, _used(sets), _general(build, asked), general_at_least=asked.at_least)
+    check_embeddings(trimmed, build.start_config["vocab_size"])
     trim_tokeniser(whole, trimmed, folder / _FOLDER)
     (folder / _FILE).write_text(json.dumps({"kept": trimmed.kept, "pieces": trimmed.pieces}), encoding="utf-8")
     prepared = prepare_data(

@@ -207,6 +207,19 @@ def _renumber(post: dict[str, Any] | None, vocabulary: dict[str, int]) -> None:
         token["ids"] = [vocabulary[piece] for piece in token["tokens"]]
 
 
+def check_embeddings(trimmed: Trimmed, embeddings: int) -> None:
+    """Refuses a model that has fewer embeddings than its tokeniser has pieces.
+
+    Raises:
+        UsageError: When it is so.
+    """
+    if embeddings < trimmed.pieces:
+        raise UsageError(
+            f"the tokeniser has {trimmed.pieces} pieces, the model {embeddings} embeddings",
+            cure="trim with the model's own tokeniser",
+        )
+
+
 def trim_model(model: EdgeBertForSequenceClassification, trimmed: Trimmed) -> EdgeBertForSequenceClassification:
     """Returns a model with only the kept pieces' embeddings.
 
@@ -218,11 +231,7 @@ def trim_model(model: EdgeBertForSequenceClassification, trimmed: Trimmed) -> Ed
         UsageError: When the model has fewer embeddings than the tokeniser has pieces, or its padding would go.
     """
     config = copy.deepcopy(model.config)
-    if config.vocab_size < trimmed.pieces:
-        raise UsageError(
-            f"the tokeniser has {trimmed.pieces} pieces, the model {config.vocab_size} embeddings",
-            cure="trim with the model's own tokeniser",
-        )
+    check_embeddings(trimmed, config.vocab_size)
     new_ids = trimmed.new_ids
     if config.pad_token_id not in new_ids:
         raise UsageError("the padding token would be removed", cure="keep every special token")

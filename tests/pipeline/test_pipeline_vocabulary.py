@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,14 @@ from edgedistil.tokeniser import read_tokeniser
 
 ROWS = 24
 USUAL = (f"data.train_limit={ROWS}", "export.formats=[onnx-fp32]", "max_length=31")
+
+
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +110,19 @@ def test_general_text_keeps_its_pieces(recipe: Path, trimmed: Outcome) -> None:
     assert summary["chosen_by"] == "the training text and general.txt"
     with pytest.raises(UsageError, match=r"no such file; correct the recipe's 'prune\.vocabulary\.text'"):
         plan(recipe, "prune.vocabulary={text: nowhere.txt}")
+
+
+def test_a_tokeniser_with_more_pieces_than_embeddings_is_refused_before_any_training(tmp_path: Path) -> None:
+    made = write_workspace(tmp_path)
+    path = tmp_path / "teacher" / "tokenizer.json"
+    fields = json.loads(path.read_text())
+    pieces = len(fields["model"]["vocab"])
+    fields["added_tokens"].append({**fields["added_tokens"][0], "id": pieces, "content": "[NEW]"})
+    path.write_text(json.dumps(fields))
+    asked, heard = plan(made, "prune={vocabulary: {}}"), Heard()
+    with pytest.raises(UsageError, match=f"has {pieces + 1} pieces, the model {pieces} embeddings"):
+        run_plan(asked, heard)
+    assert not [line for line in heard.lines if "teacher" in line]
 
 
 def test_a_size_counts_the_pieces_that_ship(recipe: Path, trimmed: Outcome) -> None:
