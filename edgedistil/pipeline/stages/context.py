@@ -20,9 +20,12 @@ from edgedistil.tasks import get_task, pair_column
 from edgedistil.tokeniser import read_tokeniser
 
 if TYPE_CHECKING:
+    from edgedistil.data.prepare import PreparedData
     from edgedistil.pipeline.latency_tables import Place
 
 _TOKENS_GUESS = 28
+# A window over a passage behind its question.
+_SPAN_TOKENS_GUESS = 180
 _BYTES_A_TOKEN = 4.5
 # What gzip makes of plain text.
 _GZIPPED = 0.4
@@ -144,15 +147,25 @@ class Build:
 
     def tokens(self, split: str = "train") -> float:
         """Returns the tokens of a split: counted once the data stage has run, guessed before."""
+        prepared = self._prepared
+        rows = self._rows.get(split, _DEV_GUESS) if prepared is None else prepared.counts.get(split, 0)
+        return rows * self.tokens_a_text
+
+    @property
+    def tokens_a_text(self) -> float:
+        """Returns the mean tokens of a training text: counted once the data stage has run, guessed before."""
+        if prepared := self._prepared:
+            return prepared.mean_tokens
+        usual = _SPAN_TOKENS_GUESS if get_task(self.recipe.task).kind == "span" else _TOKENS_GUESS
+        return float(min(usual, self.recipe.max_length))
+
+    @property
+    def _prepared(self) -> PreparedData | None:
         from edgedistil.data.prepare import PreparedData
         from edgedistil.pipeline.stages.data import data_stage
 
         done = self.cache.find(data_stage(self))
-        if done:
-            prepared = PreparedData.load(done.folder)
-            return prepared.counts.get(split, 0) * prepared.mean_tokens
-        rows = self._rows.get(split, _DEV_GUESS)
-        return float(rows * min(_TOKENS_GUESS, self.recipe.max_length))
+        return PreparedData.load(done.folder) if done else None
 
     def text_of(self, settings: Distil) -> PlainText | None:
         """Returns the unlabelled text that a training follows the teacher over: its own, or else that of `distil`."""

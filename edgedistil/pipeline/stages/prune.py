@@ -34,7 +34,6 @@ _SPAN_PROBE_VERSION = 2
 _REARRANGE_VERSION = 2
 _SIZE_VERSION = 2
 _MEASURE_SECONDS = 30.0
-_TOKENS = 28.0
 _SHOWN = ("heads", "ffn", "kept_parameters", "kept_macs", "macs_tokens", "search_seconds")
 
 
@@ -84,7 +83,7 @@ def prune_stage(build: Build, prune: Prune, member: int = -1) -> Stage:
         inputs=_inputs(build, prune, member),
         work=work,
         effort=Effort(
-            operations=2 * build.forward(recipe.student.layers, _tokens(prune)),
+            operations=2 * build.forward(recipe.student.layers, _texts(prune) * build.tokens_a_text),
             seconds=5.0 + measured,
         ),
     )
@@ -142,11 +141,11 @@ def _member(build: Build, prune: Prune, member: int) -> Stage:
     return recover_stage(build, prune, member) if prune.recover else prune_stage(build, prune, member)
 
 
-def _tokens(prune: Prune) -> float:
-    """Returns how many tokens' two passes scoring, searching on and refitting take about as long as."""
+def _texts(prune: Prune) -> int:
+    """Returns how many texts' two passes scoring, searching on and refitting take about as long as."""
     scoring = prune.calibration_examples
     refitting = 6 * prune.calibration_examples if prune.refits else 0
-    return _TOKENS * (scoring + refitting + 128 * prune.candidates)
+    return scoring + refitting + 128 * prune.candidates
 
 
 def _name(verb: str, prune: Prune, member: int) -> str:
