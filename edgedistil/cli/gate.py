@@ -70,6 +70,8 @@ def baseline_set(
         raise UsageError("a baseline is there already", where=str(target), cure="give --force to replace it")
     check_place(target)
     limits = check(opened.manifest.recipe.get("gate", {}), GateLimits, where=f"{bundle}: gate of its recipe")
+    if measurements is None:
+        _example_ids(opened)
     found, failures = _measured(opened, ask, measurements)
     broken = [failure.case.name for failure in failures if failure.refused]
     if broken:
@@ -107,15 +109,20 @@ def gate(
     Example: `edgedistil gate runs/quickstart/bundle --baseline benchmarks/baselines/quickstart.json`
     """
     from edgedistil.gate.baseline import read_baseline
+    from edgedistil.gate.quality import nothing_in_common
     from edgedistil.gate.render import render_json, render_text
-    from edgedistil.gate.verdict import judge
+    from edgedistil.gate.verdict import check_task, judge
 
     held, opened = read_baseline(baseline), _open(bundle)
     wanted = tuple(formats or ())
     for name in wanted:
         opened.path(name)
     limits = _limits(held, margin=margin, latency_ratio=latency_ratio, instructions_ratio=instructions_ratio)
-    found, failures = _measured(opened, _as_held(held, device, wanted, seconds), measurements)
+    ask = _as_held(held, device, wanted, seconds)
+    check_task(held, opened.manifest.task, opened.manifest.name)
+    if measurements is None and held.labels.keys().isdisjoint(_example_ids(opened)):
+        raise nothing_in_common(held, str(bundle))
+    found, failures = _measured(opened, ask, measurements)
     verdict = judge(held, found, limits, list(wanted) or None, bundle=opened.manifest.name, failures=failures)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
@@ -125,6 +132,26 @@ def _open(bundle: Path) -> Bundle:
     from edgedistil.bundle.read import open_bundle
 
     return open_bundle(bundle)
+
+
+def _example_ids(bundle: Bundle) -> list[str]:
+    """Returns the ids of the examples that a bundle's files are scored on.
+
+    Raises:
+        UsageError: When it has none, or they cannot be read.
+    """
+    from edgedistil.bench.scores import Examples, Scorer
+    from edgedistil.errors import UsageError
+
+    examples = Examples.of(bundle)
+    if examples is None:
+        raise UsageError(
+            "the bundle has no evaluation set to score its files on",
+            where=str(bundle.folder),
+            cure="export it again, or give --measurements of files that were scored",
+        )
+    ids: list[str] = Scorer(examples).tokens.ids.tolist()
+    return ids
 
 
 def _limits(held: Baseline, **changed: float | None) -> GateLimits:

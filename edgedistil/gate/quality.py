@@ -53,11 +53,7 @@ def answered_by_both(baseline: Baseline, entry: BaselineEntry, made: Measurement
         raise UsageError("was measured without being scored", where=where, cure="bench it with an evaluation set")
     common = [example for example in entry.predictions if example in made.predictions]
     if not common:
-        raise UsageError(
-            f"no example in common with baseline '{baseline.name}'",
-            where=where,
-            cure="score it on the data the baseline was set on, or set a new baseline",
-        )
+        raise nothing_in_common(baseline, where)
     changed = [example for example in common if baseline.labels[example] != made.labels.get(example)]
     if changed:
         raise UsageError(
@@ -69,6 +65,15 @@ def answered_by_both(baseline: Baseline, entry: BaselineEntry, made: Measurement
         [baseline.labels[example] for example in common],
         [entry.predictions[example] for example in common],
         [made.predictions[example] for example in common],
+    )
+
+
+def nothing_in_common(baseline: Baseline, where: str) -> UsageError:
+    """Returns the error of examples of which the baseline has none."""
+    return UsageError(
+        f"no example in common with baseline '{baseline.name}'",
+        where=where,
+        cure="score it on the data the baseline was set on, or set a new baseline",
     )
 
 

@@ -86,13 +86,8 @@ def judge(
     if not measurements:
         raise UsageError("no measurements to judge", where=where, cure="run: edgedistil bench BUNDLE")
     refuse_duplicates(measurements, where=measurements[0].bundle)
-    other = next((made.task for made in measurements if made.task != baseline.task), None)
-    if other:
-        raise UsageError(
-            f"is of the task {baseline.task}, and '{measurements[0].bundle}' of {other}",
-            where=where,
-            cure="name a baseline of its own task, or set one with: edgedistil baseline set BUNDLE",
-        )
+    for made in measurements:
+        check_task(baseline, made.task, made.bundle)
     chosen = limits or baseline.limits
     files = [_judge_file(baseline, entry, measurements, chosen, failures) for entry in held_entries(baseline, formats)]
     return GateReport(
@@ -103,6 +98,20 @@ def judge(
         files=files,
         notes=_notes(baseline, files, measurements),
     )
+
+
+def check_task(baseline: Baseline, task: str, bundle: str) -> None:
+    """Checks that a bundle does what the baseline's did.
+
+    Raises:
+        UsageError: When it is of another task.
+    """
+    if task != baseline.task:
+        raise UsageError(
+            f"is of the task {baseline.task}, and '{bundle}' of {task}",
+            where=f"baseline '{baseline.name}'",
+            cure="name a baseline of its own task, or set one with: edgedistil baseline set BUNDLE",
+        )
 
 
 def held_entries(baseline: Baseline, formats: Sequence[str] | None) -> list[BaselineEntry]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_bundle
@@ -117,3 +119,45 @@ def test_a_strict_bench_fails_with_a_file_that_gives_no_answer(broken: str, tmp_
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("edgedistil: ONNX int8 (")
     assert done.stderr.splitlines()[-1].endswith("with NaN or infinity")
+
+
+def held_otherwise(path: Path, change: Callable[[str], str], **fields: Any) -> None:
+    """Rewrites a baseline: another name for each example, other fields."""
+    held = json.loads(path.read_text(encoding="utf-8"))
+    held["labels"] = {change(name): label for name, label in held["labels"].items()}
+    for entry in held["entries"]:
+        entry["predictions"] = {change(name): value for name, value in entry["predictions"].items()}
+    path.write_text(json.dumps(held | fields), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "fields", "line"),
+    [
+        (str, {"task": "regression"}, "baseline 'tiny': is of the task regression, and 'tiny' of text-classification"),
+        (str.swapcase, {}, "no example in common with baseline 'tiny'"),
+    ],
+)
+def test_what_has_nothing_in_common_with_a_baseline_is_said_before_anything_is_measured(
+    bundle: str, tmp_path: Path, change: Callable[[str], str], fields: dict[str, Any], line: str
+):
+    held = ["baseline", "set", bundle, "-o", "base.json", "--format", "onnx-fp32", *SHORT]
+    assert typed(held, tmp_path).returncode == 0
+    held_otherwise(tmp_path / "base.json", change, **fields)
+    done = typed(["gate", bundle, "--baseline", "base.json", "--seconds", "60"], tmp_path, timeout=30)
+    assert done.returncode == 2
+    assert line in done.stderr
+
+
+def test_a_bundle_without_examples_is_refused_before_anything_is_measured(bundle: str, tmp_path: Path):
+    held = ["baseline", "set", bundle, "-o", "base.json", "--format", "onnx-fp32", *SHORT]
+    assert typed(held, tmp_path).returncode == 0
+    sources = tiny_bundle.make_sources(tmp_path / "unscored" / "sources")
+    del sources["evaluation/dev.npz"]
+    unscored = str(write_bundle(tmp_path / "unscored" / "bundle", sources, tiny_bundle.make_details()).folder)
+    for words in (["baseline", "set", unscored, "-o", "more.json"], ["gate", unscored, "--baseline", "base.json"]):
+        done = typed([*words, "--seconds", "60"], tmp_path, timeout=30)
+        assert done.returncode == 2
+        assert done.stderr.strip() == (
+            f"edgedistil: {unscored}: the bundle has no evaluation set to score its files on; "
+            "export it again, or give --measurements of files that were scored"
+        )
