@@ -66,6 +66,18 @@ class SshProfile(DeviceProfile):
             raise ValueError("begins with a dash or holds a space")
         return value
 
+    @field_validator("folder", "python")
+    @classmethod
+    def _in_home(cls, value: str | None) -> str | None:
+        # Quoted, as all is that is run there, `~` would be a folder of that name; commands start in the login's home.
+        if value is not None and value.startswith("-"):
+            raise ValueError("begins with a dash")
+        if value is None or not value.startswith("~"):
+            return value
+        if value != "~" and not value.startswith("~/"):
+            raise ValueError("of homes only the login's own, ~, is known: give an absolute path")
+        return f"./{value[2:]}"
+
 
 class SshTransport:
     """Workers on a device, each the far end of an `ssh` process here.

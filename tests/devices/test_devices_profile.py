@@ -63,6 +63,8 @@ def test_the_shipped_profiles_can_all_be_read_and_connected() -> None:
         ("kind: [local\n", "not YAML"),
         ("kind: ssh\n", "host: Field required"),
         ("kind: ssh\nhost: -oProxyCommand=sh\n", "host: Value error, begins with a dash or holds a space"),
+        ("kind: ssh\nhost: pi\nfolder: ~pi/edge\n", "folder: Value error, of homes only the login's own, ~, is known"),
+        ("kind: ssh\nhost: pi\npython: -c\n", "python: Value error, begins with a dash"),
         ("kind: ssh\nhost: pi\nport: 0\n", "port: Input should be greater than or equal to 1"),
         ("kind: ssh\nhost: pi\nfoldr: x\n", "unknown key 'foldr'; did you mean 'folder'?"),
         ("kind: cuda\nruntimes: [litert]\n", "unknown runtime 'litert'"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +46,18 @@ def test_two_runs_that_bring_the_runner_at_once_do_not_meet(device: Make) -> Non
     with remote.link:
         assert remote.inspect()["files"] == {}
         assert Path(remote.runner).is_file()
+
+
+def test_a_tilde_is_the_logins_home(device: Make, tmp_path: Path) -> None:
+    def at_home(path: str | Path) -> str:
+        return f"~/{os.path.relpath(path, Path.home())}"
+
+    remote = device(folder=at_home(tmp_path / "there"), python=at_home(sys.executable)).remote()
+    with remote.link:
+        assert remote.inspect()["python"] == platform.python_version()
+        assert Path(Path.home(), remote.runner).resolve().parent == (tmp_path / "there").resolve()
+        remote.clean()
+    assert not (tmp_path / "there").exists()
 
 
 class Halting(SilentProgress):
