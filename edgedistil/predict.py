@@ -108,6 +108,13 @@ class Predictor:
         if self._task.windows:
             stride = int(self._data.get("stride", Data.model_fields["stride"].default))
             (windows,) = encode_windows(self._tokeniser, [text], self._max_length, stride, [f"input {number}"])
+            # Of invisible characters a tokeniser leaves nothing.
+            if 1 not in windows[0].sequence_ids:
+                raise UsageError(
+                    "the tokeniser finds no word in its context",
+                    where=f"input {number}",
+                    cure="give a context of words",
+                )
         else:
             windows = encode_rows(self._tokeniser, [text], self._max_length)
         where = str(self.bundle.path(self.format))

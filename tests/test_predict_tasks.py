@@ -178,6 +178,7 @@ def test_the_question_is_no_part_of_the_answer(reader: Bundle) -> None:
         ("reader", "good", "input 1 is one text, the bundle takes a question and a context"),
         ("toxic", ("good", "bad"), "input 1 is two texts, the bundle takes one; leave the second out"),
         ("pairs", ("good", " "), "text 1 is empty"),
+        ("reader", ("good", "\u200b"), "input 1: the tokeniser finds no word in its context; give a context of words"),
         ("reader", ("good " * 20, "bad"), "input 1: the question takes 20 tokens and leaves no room for its context"),
     ],
 )
