@@ -49,9 +49,10 @@ def test_every_rail_counts_once_in_whatever_order(rails: dict[str, tuple[float, 
     assert energy.parse_pmic("\n".join(reversed(lines))) == pytest.approx(expected, abs=1e-6)
 
 
-def package(folder: Path, name: str, microjoules: int, span: int = 1000) -> Path:
+def package(folder: Path, name: str, microjoules: int, span: int = 1000, zone: str = "package-0") -> Path:
     path = folder / name
     path.mkdir(parents=True, exist_ok=True)
+    (path / "name").write_text(f"{zone}\n")
     (path / "energy_uj").write_text(f"{microjoules}\n")
     (path / "max_energy_range_uj").write_text(f"{span}\n")
     return path
@@ -69,6 +70,16 @@ def test_packages_add_up_and_their_counters_wrap(tmp_path: Path) -> None:
     assert meter.stop() == pytest.approx((20 + 50) / 1e6)
     with pytest.raises(OSError, match="none"):
         energy.Rapl(tmp_path / "none")
+
+
+def test_a_platforms_counter_is_not_added_to_the_package_that_it_holds(tmp_path: Path) -> None:
+    package(tmp_path, "intel-rapl:0", 100)
+    package(tmp_path, "intel-rapl:1", 400, zone="psys")
+    meter = energy.Rapl(tmp_path)
+    meter.start()
+    package(tmp_path, "intel-rapl:0", 120)
+    package(tmp_path, "intel-rapl:1", 470, zone="psys")
+    assert meter.stop() == pytest.approx(20 / 1e6)
 
 
 def test_energy_an_inference_is_the_meters_over_the_count() -> None:

@@ -47,7 +47,9 @@ class Rapl:
     source = "rapl"
 
     def __init__(self, powercap: Path = _POWERCAP) -> None:
-        self._packages = sorted(path for path in powercap.glob("intel-rapl:*") if path.name.count(":") == 1)
+        zones = sorted(path for path in powercap.glob("intel-rapl:*") if path.name.count(":") == 1)
+        # A laptop has a zone `psys` beside them, the whole platform, its package included.
+        self._packages = [path for path in zones if (path / "name").read_text().startswith("package")]
         if not self._packages:
             raise FileNotFoundError(str(powercap))
         self._ranges = [int((path / "max_energy_range_uj").read_text()) for path in self._packages]
