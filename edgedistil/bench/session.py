@@ -188,10 +188,10 @@ class _Bench:
 
         path = scorer.examples.tokens
         fields: dict[str, Any] = {"path": self._transport.place(path), "batch": self._settings.evaluation_batch}
-        kept = self._transport.keep(case, path, fields["batch"])
 
         def evaluate() -> dict[str, Any]:
-            with self._fresh(case) as (worker, _):
+            with self._fresh(case) as (worker, loaded):
+                kept = self._transport.keep(case, loaded["runtime_version"], path, fields["batch"])
                 return worker.ask("evaluate", on_progress, **fields, **({"keep": kept} if kept else {}))
 
         answer = self._patiently(evaluate)

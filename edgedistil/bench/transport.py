@@ -58,8 +58,15 @@ class Transport(Protocol):
     def place(self, path: Path) -> str:
         """Returns where a file of this machine lies there."""
 
-    def keep(self, case: Case, tokens: Path, batch: int) -> str | None:
-        """Returns the file there in which an evaluation outlives a broken link; None where no link can break."""
+    def keep(self, case: Case, version: str, tokens: Path, batch: int) -> str | None:
+        """Returns the file there in which an evaluation outlives a broken link; None where no link can break.
+
+        Args:
+            case: The file.
+            version: Of its runtime there.
+            tokens: The evaluation set.
+            batch: Examples a call.
+        """
 
     def ended(self, code: int, words: str) -> int | EdgeDistilError:
         """Explains the end of a worker's local process.
@@ -113,9 +120,9 @@ class LocalTransport:
         """Returns the path itself, absolute."""
         return str(path.resolve())
 
-    def keep(self, case: Case, tokens: Path, batch: int) -> str | None:
+    def keep(self, case: Case, version: str, tokens: Path, batch: int) -> str | None:
         """Returns None: there is no link."""
-        del case, tokens, batch
+        del case, version, tokens, batch
         return None
 
     def ended(self, code: int, words: str) -> int | EdgeDistilError:

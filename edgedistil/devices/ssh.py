@@ -117,13 +117,13 @@ class SshTransport:
         """Returns where a file lies there."""
         return self._remote.place(path)
 
-    def keep(self, case: Case, tokens: Path, batch: int) -> str | None:
+    def keep(self, case: Case, version: str, tokens: Path, batch: int) -> str | None:
         """Returns the file that keeps an evaluation, named by all that its answer depends on."""
         facts = {
             "file": self._remote.hash_of(case.path),
             "tokens": self._remote.hash_of(tokens),
             "runner": self._remote.runner,
-            "case": [case.runtime, case.threads, case.sequence_length, batch],
+            "case": [case.runtime, version, case.threads, case.sequence_length, batch],
         }
         place = f"{self._remote.folder}/kept/{hash_value(facts)[:32]}.json"
         self._kept.add(place)
