@@ -57,6 +57,11 @@ class Remote:
         """The interpreter that a virtual environment is made with."""
         return self._python or "python3"
 
+    @property
+    def venv_mark(self) -> str:
+        """The file that tells a virtual environment that `devices setup` made from one of the user's own."""
+        return f"{self.folder}/venv/.edgedistil"
+
     def start(self, arguments: str, environment: str = "") -> str:
         """Returns the shell script that starts the runner, leaving its exit code as it is.
 
@@ -149,9 +154,11 @@ class Remote:
     def clean(self) -> None:
         """Removes what was put there, by name: the folder may be one that holds other things too, such as a home."""
         folder, run, entry = shlex.quote(self.folder), "?" * 16, "?" * 32
-        ours = [f"runner-{run}.pyz*", f"files/{entry}", f"kept/{entry}.json", f"kept/.{entry}.json.*", "venv"]
+        ours = [f"runner-{run}.pyz*", f"files/{entry}", f"kept/{entry}.json", f"kept/.{entry}.json.*"]
         removed = " ".join(f"{folder}/{name}" for name in ours)
-        self.link.run(f"rm -rf {removed} && {{ rmdir {folder}/files {folder}/kept {folder} 2>/dev/null; true; }}")
+        venv = f"[ ! -e {shlex.quote(self.venv_mark)} ] || rm -rf {folder}/venv"
+        emptied = f"{{ rmdir {folder}/files {folder}/kept {folder} 2>/dev/null; true; }}"
+        self.link.run(f"{{ {venv}; }} && rm -rf {removed} && {emptied}")
 
     def _bring_runner(self) -> None:
         archive, place = runner_archive(), shlex.quote(self.runner)

@@ -102,7 +102,14 @@ def set_up(remote: Remote, profile: DeviceProfile, progress: Progress) -> dict[s
     """
     # Not through an earlier environment: it may be of another Python than the new one will be, or broken.
     bare = remote.bare()
-    seen = bare.inspect(libraries=True)
+    settings = f"{remote.folder}/venv/pyvenv.cfg"
+    seen = bare.inspect([settings, remote.venv_mark], libraries=True)
+    if settings in seen["files"] and remote.venv_mark not in seen["files"]:
+        raise UsageError(
+            f"the virtual environment in {remote.folder}/venv there is not one that edgedistil made",
+            where=remote.link.where,
+            cure="remove it there, or name another 'folder' in its profile",
+        )
     if "facts" not in seen:
         raise EdgeDistilError(f"its Python is {seen['python']}, too old", cure="install Python >= 3.9 there")
     check_machine(seen, profile)
@@ -153,8 +160,11 @@ def _install(remote: Remote, wheels: Sequence[Path], packages: Sequence[str], *,
     pip = next(place for place in places if Path(place).name.startswith("pip-"))
     links = " ".join(f"--find-links {shlex.quote(str(Path(place).parent))}" for place in places)
     python = shlex.quote(remote.system_python)
+    mark = shlex.quote(remote.venv_mark)
     script = (
-        f"{python} -m venv --clear --without-pip {'--system-site-packages ' * system}{folder}/venv && {{ "
+        # Marked before it is made: one that was cut off is ours to make again.
+        f"rm -rf {folder}/venv && mkdir -p {folder}/venv && : > {mark} && "
+        f"{python} -m venv --without-pip {'--system-site-packages ' * system}{folder}/venv && {{ "
         f"{folder}/venv/bin/python {shlex.quote(pip)}/pip install --quiet --no-index --disable-pip-version-check "
         f"{'--no-deps ' * system}{links} {' '.join(packages)} && "
         f"rm -rf {' '.join(shlex.quote(str(Path(place).parent)) for place in places)} || "

@@ -131,7 +131,7 @@ def test_all_that_is_fetched_fits_the_device(machine: str, bits: int, monkeypatc
     commands: list[list[str]] = []
     libraries = {**LIBRARIES, "numpy": {"version": "1.26.4"}}
     told = seen(python="3.9.2", machine=machine, bits=bits, libraries=libraries)
-    monkeypatch.setattr(Remote, "inspect", lambda self, **options: told)
+    monkeypatch.setattr(Remote, "inspect", lambda self, paths=(), **options: {**told, "files": {}})
     monkeypatch.setattr(Remote, "bring", lambda self, files, progress: None)
     monkeypatch.setattr(setup, "_fetch", lambda command, remote: commands.append(command))
     monkeypatch.setattr(setup, "_install", lambda *given, **options: None)
@@ -189,6 +189,18 @@ def test_a_virtual_environment_is_made_there_without_the_internet(
         assert not list((tmp_path / "there").rglob("*.whl"))
         remote.clean()
     assert not (tmp_path / "there").exists()
+
+
+def test_a_virtual_environment_of_the_users_own_is_not_made_anew(
+    device: Callable[..., SshDevice], tmp_path: Path
+) -> None:
+    own = tmp_path / "there/venv/pyvenv.cfg"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    remote = device(python=sys.executable).remote()
+    with remote.link, pytest.raises(UsageError, match="is not one that edgedistil made; remove it there, or name"):
+        set_up(remote, PI, SilentProgress())
+    assert own.exists()
 
 
 def test_an_installation_that_fails_leaves_the_python_that_was_there(

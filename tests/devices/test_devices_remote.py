@@ -22,7 +22,7 @@ def test_clean_takes_nothing_that_is_not_edgedistils(device: Make, bundle: Bundl
     with remote.link:
         remote.bring([bundle.path("onnx-fp32")], SilentProgress())
         ours = [
-            *("runner-0123456789abcdef.pyz", "runner-0123456789abcdef.pyz.part", "venv/pyvenv.cfg"),
+            *("runner-0123456789abcdef.pyz", "runner-0123456789abcdef.pyz.part", "venv/.edgedistil", "venv/pyvenv.cfg"),
             *(f"files/{entry}/model.onnx.part", f"kept/{entry}.json", f"kept/.{entry}.json.7"),
         ]
         others = {"notes.txt", "runner-up.txt", "files/mine.txt", "kept/mine.json"}
@@ -37,6 +37,17 @@ def test_clean_takes_nothing_that_is_not_edgedistils(device: Make, bundle: Bundl
         remote.clean()
         assert not there.exists()
         remote.clean()
+
+
+def test_clean_leaves_a_virtual_environment_of_the_users_own(device: Make, tmp_path: Path) -> None:
+    own = tmp_path / "there/venv/pyvenv.cfg"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    remote = device().remote()
+    with remote.link:
+        remote.inspect()
+        remote.clean()
+    assert [path.name for path in (tmp_path / "there").rglob("*")] == ["venv", "pyvenv.cfg"]
 
 
 def test_two_runs_that_bring_the_runner_at_once_do_not_meet(device: Make) -> None:
