@@ -202,3 +202,22 @@ def test_other_processes_are_named_by_what_they_use() -> None:
 )
 def test_what_speaks_against_a_run_is_said(changes: dict, words: str | None) -> None:
     assert Conditions(**changes).doubts() == ([words] if words else [])
+
+
+def test_clock_and_heat_are_those_of_work_not_of_the_moment_in_which_others_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rested = False
+
+    def rest() -> tuple[float | None, list[str]]:
+        nonlocal rested
+        rested = True
+        return 0.0, []
+
+    monkeypatch.setattr(conditions, "usage", rest)
+    monkeypatch.setattr(conditions, "frequency_mhz", lambda: 600.0 if rested else 1800.0)
+    monkeypatch.setattr(conditions, "temperature_c", lambda: 50.0 if rested else 80.0)
+    monkeypatch.setattr(conditions, "throttle_flags", lambda: 0 if rested else 0b100)
+    seen = conditions.collect()
+    assert rested
+    assert (seen["frequency_mhz"], seen["temperature_c"], seen["throttle_flags"]) == (1800.0, 80.0, 0b100)

@@ -149,15 +149,14 @@ def throttle_flags() -> Optional[int]:
 
 def collect() -> Dict[str, object]:
     """Returns one look as JSON-able values."""
-    load = _load_average()
-    share, names = usage()
-    return {
-        "load_average": load,
-        "busy": share,
-        "busy_processes": names,
+    seen = {
+        "load_average": _load_average(),
         "governor": governor(),
         "frequency_mhz": frequency_mhz(),
         "temperature_c": temperature_c(),
         "throttle_flags": throttle_flags(),
         "throttle_count": throttle_count(),
     }
+    # Last, for it sleeps: the clock of a processor that has rested is not the one that inferences ran at.
+    share, names = usage()
+    return {**seen, "busy": share, "busy_processes": names}
