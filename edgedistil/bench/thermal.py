@@ -40,7 +40,8 @@ class Conditions(BaseModel):
         load_average_before: Load average before the first inference; the bench itself is in the ones that follow.
         load_average_after: The same after the last.
         busy_before: Share of all processors that others used just before the first inference.
-        busy_processes: Names of the others that used most of it.
+        busy_after: The same just after the last: who came meanwhile is not seen before.
+        busy_processes: Names of the others that used most of it, at the busier of both times.
         governor: Frequency governor.
         frequency_mhz_before: Mean frequency before.
         frequency_mhz_after: Mean frequency after.
@@ -57,6 +58,7 @@ class Conditions(BaseModel):
     load_average_before: float | None = None
     load_average_after: float | None = None
     busy_before: float | None = None
+    busy_after: float | None = None
     busy_processes: list[str] = []
     governor: str | None = None
     frequency_mhz_before: float | None = None
@@ -78,13 +80,22 @@ class Conditions(BaseModel):
         before, after = self.frequency_mhz_before, self.frequency_mhz_after
         if before and after and after < before * (1 - _FREQUENCY_DROP):
             found.append(f"its clock fell from {before:.0f} to {after:.0f} MHz")
-        if self.busy_before is not None and self.busy_before > _BUSY:
+        if self.disturbed:
             names = f" ({', '.join(self.busy_processes)})" if self.busy_processes else ""
-            found.append(f"others used {100 * self.busy_before:.0f} % of its processors{names}")
+            found.append(f"others used {100 * self.busiest:.0f} % of its processors{names}")
         return found
 
+    @property
+    def busiest(self) -> float:
+        """The larger share that others used, before or after; 0 where the device tells neither."""
+        return max(self.busy_before or 0.0, self.busy_after or 0.0)
 
-# The report calls the same share busy.
+    @property
+    def disturbed(self) -> bool:
+        """Whether others used so much that times may have suffered."""
+        return self.busiest > _BUSY
+
+
 _BUSY = 0.15
 _FREQUENCY_DROP = 0.1
 # Raspberry Pi documentation, vcgencmd get_throttled: the bits of now; the same 16 higher say "since boot".
@@ -128,11 +139,13 @@ def was_throttled(before: Snapshot, after: Snapshot) -> bool | None:
 def conditions_of(before: Snapshot, after: Snapshot, stable: bool) -> Conditions:
     """Joins two looks at a device into the conditions of what ran between them."""
     by, since_boot = _reasons(before, after)
+    busier = after if (after.busy or 0.0) > (before.busy or 0.0) else before
     return Conditions(
         load_average_before=before.load_average,
         load_average_after=after.load_average,
         busy_before=before.busy,
-        busy_processes=before.busy_processes,
+        busy_after=after.busy,
+        busy_processes=busier.busy_processes,
         governor=after.governor,
         frequency_mhz_before=before.frequency_mhz,
         frequency_mhz_after=after.frequency_mhz,

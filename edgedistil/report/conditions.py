@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from edgedistil.bench.measurement import Measurement
 
-_BUSY = 0.15
 _STEADY_CLOCK = 0.9
 
 
@@ -31,10 +30,11 @@ def flags_of(made: Measurement) -> list[str]:
     load = conditions.load_average_before
     if conditions.busy_before is not None:
         # Measured at the moment itself: a load average still holds the training of a minute ago.
-        if conditions.busy_before > _BUSY:
+        if conditions.disturbed:
             names = f" ({', '.join(conditions.busy_processes)})" if conditions.busy_processes else ""
-            share = f"{100 * conditions.busy_before:.0f} %"
-            flags.append(f"busy: others used {share} of the processors when it began{names}")
+            when = "began" if conditions.busiest == conditions.busy_before else "ended"
+            share = f"{100 * conditions.busiest:.0f} %"
+            flags.append(f"busy: others used {share} of the processors when it {when}{names}")
     elif load is not None and load > 0.5 * device.cores:
         flags.append(f"busy: load average {load:.1f} on {device.cores} cores when it began")
     return flags

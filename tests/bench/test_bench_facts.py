@@ -198,6 +198,7 @@ def test_other_processes_are_named_by_what_they_use() -> None:
         ({"frequency_mhz_before": 2400, "frequency_mhz_after": 1500}, "its clock fell from 2400 to 1500 MHz"),
         ({"frequency_mhz_before": 2400, "frequency_mhz_after": 2300}, None),
         ({"busy_before": 0.5, "busy_processes": ["apt"]}, "others used 50 % of its processors (apt)"),
+        ({"busy_before": 0.0, "busy_after": 0.5}, "others used 50 % of its processors"),
     ],
 )
 def test_what_speaks_against_a_run_is_said(changes: dict, words: str | None) -> None:
@@ -221,3 +222,12 @@ def test_clock_and_heat_are_those_of_work_not_of_the_moment_in_which_others_are_
     seen = conditions.collect()
     assert rested
     assert (seen["frequency_mhz"], seen["temperature_c"], seen["throttle_flags"]) == (1800.0, 80.0, 0b100)
+
+
+def test_who_comes_while_files_are_measured_is_seen_after_the_last() -> None:
+    quiet, apt = Snapshot(busy=0.02, busy_processes=["cron"]), Snapshot(busy=0.7, busy_processes=["apt"])
+    for before, after in ((quiet, apt), (apt, quiet)):
+        made = conditions_of(before, after, stable=True)
+        assert (made.busy_before, made.busy_after, made.busy_processes) == (before.busy, after.busy, ["apt"])
+        assert made.doubts() == ["others used 70 % of its processors (apt)"]
+    assert not conditions_of(quiet, quiet, stable=True).doubts()

@@ -67,6 +67,8 @@ def test_int8_on_plain_cuda_is_advised_against(measurement: Make) -> None:
 def test_a_quiet_moment_outweighs_the_load_of_a_minute_ago(measurement: Make) -> None:
     quiet = measurement(conditions=Conditions(load_average_before=1.9, busy_before=0.02))
     busy = measurement(conditions=Conditions(load_average_before=0.1, busy_before=0.6))
+    later = measurement(conditions=Conditions(busy_before=0.1, busy_after=0.4, busy_processes=["apt"]))
+    assert make_rows([later])[0].flags == ["busy: others used 40 % of the processors when it ended (apt)"]
     assert make_rows([quiet])[0].flags == []
     assert make_rows([busy])[0].flags == ["busy: others used 60 % of the processors when it began"]
 
