@@ -58,7 +58,7 @@ def baseline_set(
     """
     from edgedistil.bundle.records import check, check_place
     from edgedistil.cli.measure import Ask
-    from edgedistil.errors import EdgeDistilError, UsageError
+    from edgedistil.errors import UsageError
     from edgedistil.gate.baseline import baseline_from_measurements, write_baseline
     from edgedistil.gate.limits import GateLimits
 
@@ -73,15 +73,11 @@ def baseline_set(
     if measurements is None:
         _example_ids(opened)
     found, failures = _measured(opened, ask, measurements)
-    broken = [failure.case.name for failure in failures if failure.refused]
-    if broken:
-        raise EdgeDistilError(
-            f"a baseline without '{broken[0]}' would hold no later bundle to it",
-            where=str(bundle),
-            cure="mend that file, or name those to hold with --format",
-        )
-    write_baseline(baseline_from_measurements(found, name=name, bundle=name, limits=limits), target, force=force)
-    typer.echo(f"baseline of {len(found)} files written: {target}")
+    _refuse_broken(failures, str(bundle))
+    held = baseline_from_measurements(found, name=name, bundle=name, limits=limits)
+    write_baseline(held, target, force=force)
+    _tell_doubts([made for made in found if made.bundle == name])
+    typer.echo(f"baseline of {len(held.entries)} files written: {target}")
 
 
 def gate(
@@ -126,6 +122,31 @@ def gate(
     verdict = judge(held, found, limits, list(wanted) or None, bundle=opened.manifest.name, failures=failures)
     typer.echo(render_json(verdict) if as_json else render_text(verdict))
     raise typer.Exit(verdict.exit_code)
+
+
+def _refuse_broken(failures: list[CaseError], where: str) -> None:
+    """Refuses a bundle of which a file fails: a baseline without that would hold no later one to it.
+
+    Raises:
+        EdgeDistilError: For the first.
+    """
+    from edgedistil.errors import EdgeDistilError
+
+    broken = [failure.case.name for failure in failures if failure.refused]
+    if broken:
+        raise EdgeDistilError(
+            f"a baseline without '{broken[0]}' would hold no later bundle to it",
+            where=where,
+            cure="mend that file, or name those to hold with --format",
+        )
+
+
+def _tell_doubts(held: list[Measurement]) -> None:
+    """Says which times to hold may be longer than they should be: slower files than these would pass."""
+    for made in held:
+        reasons = "; ".join(made.conditions.doubts())
+        if reasons:
+            typer.echo(f"edgedistil: {made.name}: {reasons}; its time holds little: set it again at rest", err=True)
 
 
 def _open(bundle: Path) -> Bundle:

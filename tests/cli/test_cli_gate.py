@@ -13,6 +13,7 @@ import tiny_bundle
 from command import typed
 
 from edgedistil.bench.measurement import read_measurements, write_measurements
+from edgedistil.bench.thermal import Conditions
 from edgedistil.bundle import write_bundle
 
 SHORT = ["--seconds", "0.1"]
@@ -119,6 +120,23 @@ def test_a_strict_bench_fails_with_a_file_that_gives_no_answer(broken: str, tmp_
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("edgedistil: ONNX int8 (")
     assert done.stderr.splitlines()[-1].endswith("with NaN or infinity")
+
+
+def test_a_baseline_of_a_busy_machine_says_so(bundle: str, tmp_path: Path):
+    assert typed(["bench", bundle, "-o", "found.jsonl", *SHORT], tmp_path).returncode == 0
+    calm, busy = read_measurements(tmp_path / "found.jsonl")
+    strain = Conditions(busy_before=0.6, busy_processes=["apt"])
+    made = [
+        calm.model_copy(update={"conditions": Conditions()}),
+        busy.model_copy(update={"conditions": strain}),
+        calm.model_copy(update={"bundle": "tiny-teacher", "conditions": strain}),
+    ]
+    write_measurements(tmp_path / "found.jsonl", made)
+    done = typed(["baseline", "set", bundle, "-o", "base.json", "--measurements", "found.jsonl"], tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.strip() == (
+        "edgedistil: ONNX int8: others used 60 % of its processors (apt); its time holds little: set it again at rest"
+    )
 
 
 def held_otherwise(path: Path, change: Callable[[str], str], **fields: Any) -> None:
