@@ -237,14 +237,15 @@ def render_table(comparison: Comparison) -> Table:
     """Returns the comparison for a terminal."""
     table = Table(
         box=SIMPLE_HEAD,
-        caption="\n".join([*comparison.notes, *comparison.flags]),
+        # Not as markup, which takes what stands in brackets for a style.
+        caption=Text("\n".join([*comparison.notes, *comparison.flags])),
         caption_justify="left",
         pad_edge=False,
     )
     table.add_column("", overflow="fold", style="bold")
     table.add_column("")
     for heading in headings(comparison):
-        table.add_column(heading, justify="right")
+        table.add_column(Text(heading), justify="right")
     for case in comparison.cases:
         for index, line in enumerate(case.lines):
             cells = [with_interval(*cell) for cell in line_cells(line)]

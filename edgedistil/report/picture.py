@@ -163,7 +163,8 @@ def _name(figure: Any, axes: Any, points: Sequence[Point]) -> None:
     where = [tuple(axes.transData.transform((p.cost.value, 100 * p.accuracy.value))) for p in points]
     halo = [withStroke(linewidth=3, foreground=PAPER)]
     texts = [
-        axes.text(0, 0, point.name, fontsize=9, color=_look(point)[0], zorder=5, path_effects=halo) for point in points
+        axes.text(0, 0, point.name, fontsize=9, color=_look(point)[0], zorder=5, path_effects=halo, parse_math=False)
+        for point in points
     ]
     extents = [text.get_window_extent(renderer) for text in texts]
     frame = axes.get_window_extent(renderer)

@@ -234,7 +234,7 @@ def flag_lines(flags: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
 def render_table(rows: Sequence[Row]) -> Table:
     """Returns the table for a terminal of 100 columns or more."""
     columns = columns_of(rows)
-    table = Table(box=SIMPLE_HEAD, caption="\n".join(notes(rows)), caption_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, caption=Text("\n".join(notes(rows))), caption_justify="left", pad_edge=False)
     table.add_column("", overflow="fold", style="bold")
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)

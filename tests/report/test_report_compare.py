@@ -187,3 +187,16 @@ def test_the_command_compares_and_writes(runs: Path, monkeypatch: pytest.MonkeyP
     assert "| accuracy % |" in typed("one", "two", "--markdown")
     typed("two")
     assert (runs / "two" / "report.html").is_file()
+
+
+def test_names_are_shown_as_they_are(measurements: list[Measurement]) -> None:
+    names = ["run[v2]", "cost_$^_$", "<b>"]
+    sources = [Source(name, measurements[:2]) for name in names]
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(render_table(compare(sources)))
+    for heading in [*names, f"{names[1]}, ratio", f"{names[2]}, ratio"]:
+        assert heading in stream.getvalue()
+    assert "ratios are against run[v2]," in stream.getvalue()
+    page = render_comparison(sources)
+    assert "<b>: " not in page
+    assert "cost_$^_$: " in page
