@@ -57,6 +57,7 @@ def add(name: Annotated[str, typer.Argument(help="One that comes with edgedistil
 
     Example: `edgedistil devices add pi5`
     """
+    from edgedistil.bundle.records import write_text
     from edgedistil.devices import built_in_profiles
     from edgedistil.errors import UsageError, did_you_mean
 
@@ -66,8 +67,7 @@ def add(name: Annotated[str, typer.Argument(help="One that comes with edgedistil
     target = Path("devices") / known[name].name
     if target.exists():
         raise UsageError("the file is there already", where=str(target), cure="edit it, or move it away first")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(known[name].read_text(encoding="utf-8"), encoding="utf-8")
+    write_text(target, known[name].read_text(encoding="utf-8"))
     typer.echo(f"wrote {target}")
 
 

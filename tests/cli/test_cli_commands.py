@@ -164,6 +164,16 @@ def test_a_profile_that_comes_with_the_package_is_found_anywhere_and_copied_to_b
     assert line == "edgedistil: no profile named 'pi55' comes with edgedistil; did you mean 'pi5'?"
 
 
+def test_a_table_shows_texts_as_they_are(tmp_path: Path):
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices/desk.yaml").write_text("kind: local\ndescription: the desk's [old]\n", encoding="utf-8")
+    assert "the desk's [old]" in typed(["devices"], tmp_path).stdout
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/devices").touch()
+    line = complaint(typed(["devices", "add", "pi5"], tmp_path / "elsewhere"), code=1)
+    assert line.startswith("edgedistil: devices/pi5.yaml: cannot write it")
+
+
 def test_cache_lists_and_removes(workspace: Path):
     assert typed(["teacher", "export/tiny.yaml", "--set", "teacher.fine_tune.epochs=0.1"], workspace).returncode == 0
     rows = json.loads(typed(["cache", "ls", "--json"], workspace).stdout)
