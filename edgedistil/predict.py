@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from edgedistil.bench.runner import runtimes
+from edgedistil.bench.runner.cores import available_cores
 from edgedistil.bench.runner.errors import RunnerError
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
@@ -59,7 +59,7 @@ class Predictor:
         self._max_length = _longest(self.bundle, self.format)
         try:
             self._runtime = runtimes.create(
-                FORMATS[self.format].runtime, str(self.bundle.path(self.format)), threads or _processors()
+                FORMATS[self.format].runtime, str(self.bundle.path(self.format)), threads or available_cores()
             )
         except RunnerError as error:
             raise UsageError(str(error)) from None
@@ -217,9 +217,3 @@ def _check_texts(texts: Sequence[Any]) -> None:
                 part.encode()
             except UnicodeEncodeError:
                 raise UsageError(f"text {number} is not UTF-8", cure="convert it, for example with iconv") from None
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgedistil.bench.facts import DeviceFacts, local_facts
 from edgedistil.bench.runner import conditions, facts
+from edgedistil.bench.runner.cores import available_cores
 from edgedistil.bench.thermal import Conditions, Snapshot, conditions_of, decode_throttled, look, was_throttled
 
 PI_5 = """processor\t: 0
@@ -37,12 +38,11 @@ def test_names_and_flags_come_from_cpuinfo() -> None:
 
 
 def test_facts_of_this_machine_name_its_kind_but_not_itself() -> None:
-    import os
     import platform
 
     found = local_facts()
     assert found.machine == platform.machine()
-    assert found.cores == len(os.sched_getaffinity(0))
+    assert found.cores == available_cores()
     assert found.memory_mb > 100
     assert set(found.model_dump()) == {
         *("machine", "system", "os", "cpu", "board", "cores", "memory_mb", "flags", "python", "accelerator")

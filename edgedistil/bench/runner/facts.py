@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from .cores import available_cores
+
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _FLAGS = (
     *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"),
@@ -60,13 +62,6 @@ def cpu_flags(cpuinfo: Dict[str, str]) -> List[str]:
     """Returns the instruction sets that decide which kernels a runtime picks, sorted."""
     present = set(cpuinfo.get("flags", cpuinfo.get("features", "")).split())
     return sorted(present.intersection(_FLAGS))
-
-
-def available_cores() -> int:
-    """Returns how many logical processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_mb() -> int:
