@@ -42,6 +42,7 @@ def profile(
     """
     import json
 
+    from edgedistil.bundle.records import check_place, write_text
     from edgedistil.cli.measure import device_folders
     from edgedistil.devices.profile import connect, load_profile
     from edgedistil.errors import require
@@ -50,6 +51,9 @@ def profile(
 
     for module in ("torch", "transformers"):
         require(module, "host")
+    if picture:
+        require("matplotlib", "report")
+        check_place(picture)
     from edgedistil.pipeline.latency_tables import settings_of
     from edgedistil.profiling.table import table_for
 
@@ -60,10 +64,9 @@ def profile(
         asked = settings_of(source, formats or [], threads, sequence_length, device_threads=opened.threads)
         tables += [table_for(opened, setting, asked.cache, progress, fresh=fresh) for setting in asked.settings]
     if picture:
-        picture.parent.mkdir(parents=True, exist_ok=True)
         for number, table in enumerate(tables):
             path = picture if len(tables) == 1 else picture.with_stem(f"{picture.stem}-{number}")
-            path.write_text(draw_table(table), encoding="utf-8")
+            write_text(path, draw_table(table))
     if as_json:
         typer.echo(json.dumps([table.model_dump(mode="json") for table in tables], indent=1))
     else:

@@ -138,6 +138,10 @@ def test_the_command_measures_a_table_and_keeps_it(tmp_path: Path, monkeypatch: 
     config = EdgeBertConfig(vocab_size=50, hidden_size=32, head_size=16, heads=[2], ffn=[64])
     save_model(EdgeBertForSequenceClassification(config), tmp_path / "model")
     command = ["profile", "scales", "--shape", "model", "--format", "onnx-fp32", "--sequence-length", "8"]
+    refused = CliRunner().invoke(app, [*command, "--picture", "model"])
+    assert isinstance(refused.exception, UsageError)
+    assert refused.exception.line() == "model: is a folder; name a file"
+    assert not (tmp_path / ".edgedistil").exists()
     shown = CliRunner().invoke(app, [*command, "--json", "--picture", "out/table.svg"])
     assert shown.exit_code == 0, shown.output
     (table,) = json.loads(shown.stdout)
