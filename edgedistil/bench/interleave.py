@@ -77,6 +77,7 @@ class _Timer:
         self.case = case
         self._settings = settings
         self._timing: Timing | None = None
+        self._troubles = 0
 
     @property
     def timing(self) -> Timing:
@@ -118,6 +119,7 @@ class _Timer:
             "measure", seconds=settings.turn_seconds, minimum=settings.min_block_samples, settle=settings.settle
         )
         self.timing.blocks.append([nanoseconds / 1e6 for nanoseconds in answer["samples_ns"]])
+        self._troubles |= answer.get("throttle_flags") or 0
 
     def cool(self) -> None:
         """Waits until the device is as cool as asked for; one that tells no temperature is not waited for."""
@@ -140,6 +142,9 @@ class _Timer:
     def finish(self) -> None:
         """Looks at the device once more, meters energy where it can be, and ends the worker."""
         after = Snapshot.model_validate(self.worker.ask("conditions"))
+        if after.throttle_flags is not None:
+            # A Pi that was throttled before says "since boot" in any case: what came and went is seen block by block.
+            after = after.model_copy(update={"throttle_flags": after.throttle_flags | self._troubles})
         self.timing.conditions = conditions_of(self._before, after, self.timing.stable)
         self.timing.millijoules = self.worker.ask("energy", seconds=self._settings.energy_seconds)["millijoules"]
         self.worker.close()

@@ -303,3 +303,22 @@ def test_a_case_may_be_scored_on_the_same_texts_in_its_own_ids(
     assert by_name["usual"].accuracy.value > 0.8
     assert by_name["own ids"].accuracy is not None
     assert by_name["own ids"].accuracy.value < 0.2
+
+
+def test_a_pi_that_is_throttled_between_the_looks_is_seen(
+    onnx_file: Path, quick: BenchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Throttled once since it was started, and again in the second block: the third time it is asked.
+    tool = tmp_path / "vcgencmd"
+    tool.write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/asked\n"
+        f"[ $(wc -l < {tmp_path}/asked) = 3 ] && echo throttled=0x40004 || echo throttled=0x40000\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (made,) = run_bench([case_of(onnx_file)], None, quick).measurements
+    assert made.conditions.throttled
+    assert made.conditions.throttled_by == ["throttled"]
+    (tmp_path / "asked").write_text("\n\n\n")
+    (calm,) = run_bench([case_of(onnx_file)], None, quick).measurements
+    assert calm.conditions.throttled is False

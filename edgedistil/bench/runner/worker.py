@@ -115,7 +115,8 @@ class Worker:
         calls = self._prepared()
         for call in (calls * (settle // len(calls) + 1))[:settle]:
             call()
-        return {"samples_ns": timing.block(calls, seconds, minimum)}
+        samples = timing.block(calls, seconds, minimum)
+        return {"samples_ns": samples, "throttle_flags": conditions.throttle_flags()}
 
     def _memory(self, inferences: int) -> Answer:
         timing.block(self._prepared(), 0.0, inferences)
