@@ -170,6 +170,8 @@ class Measurement(Record):
         absent = [name for name in _TIMED if getattr(self, name) in (None, [])]
         if absent and not self.emulated:
             raise ValueError(f"{absent[0]} is missing, which only an emulator's record may leave out")
+        if self.p50_ms is not None and self.p50_ms.low <= 0:
+            raise ValueError("p50_ms is not above 0, and no inference takes no time")
         if self.instructions is not None and "total" not in self.instructions:
             raise ValueError("instructions have no 'total'")
         return self
@@ -236,9 +238,11 @@ def _parse(line: str, path: Path, number: int) -> Measurement:
         fields = json.loads(line)
         version = fields.get("schema_version") if isinstance(fields, dict) else None
         if version != SCHEMA_VERSION:
+            newer = isinstance(version, int) and version > SCHEMA_VERSION
+            cure = "upgrade edgedistil: pip install -U edgedistil" if newer else cure
             raise UsageError(f"measurement of schema version {version}, not {SCHEMA_VERSION}", where=where, cure=cure)
         return Measurement.model_validate(fields)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UsageError(f"not JSON ({error})", where=where, cure=cure) from error
     except ValidationError as error:
         fault = error.errors()[0]

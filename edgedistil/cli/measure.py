@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from edgedistil.bench.cases import Grid, grid_cases
 from edgedistil.bench.measurement import Measurement
 from edgedistil.bench.runner.runtimes import installed
@@ -14,6 +16,7 @@ from edgedistil.bench.session import BenchResult
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.read import Bundle, open_bundle
+from edgedistil.bundle.records import check
 from edgedistil.devices import DeviceProfile, connect, load_profile, profile_folders
 from edgedistil.devices.fitting import check_opened, opened_by
 from edgedistil.errors import EdgeDistilError, UsageError
@@ -33,6 +36,15 @@ class Ask:
     cool_below_c: float | None = None
 
 
+class _Bench(BaseModel):
+    """What of a recipe's `bench` counts here; another release's recipe may say other things."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    sequence_length: int | None = Field(default=None, ge=1)
+    seconds_per_file: float | None = Field(default=None, gt=0)
+
+
 def device_folders() -> list[Path]:
     """Returns where device profiles are looked for: the workspace one stands in, then the package."""
     return profile_folders(Path.cwd())
@@ -48,10 +60,10 @@ def measure_bundle(folder: Path, ask: Ask) -> BenchResult:
     progress = TerminalProgress()
     bundle = open_bundle(folder)
     device = connect(load_profile(ask.device, device_folders()))
-    bench = bundle.manifest.recipe.get("bench", {})
+    bench = check(bundle.manifest.recipe.get("bench", {}), _Bench, where=f"{folder}: bench of its recipe")
     grid = Grid(
         _values(ask.threads) or (device.threads,),
-        _values(ask.sequence_length) or (bench.get("sequence_length") or bundle.manifest.max_length,),
+        _values(ask.sequence_length) or (bench.sequence_length or bundle.manifest.max_length,),
         ask.batches,
     )
     formats, opens = _runnable(bundle, ask, device.profile, progress)
@@ -59,7 +71,7 @@ def measure_bundle(folder: Path, ask: Ask) -> BenchResult:
     for line in left_out:
         progress.say(f"edgedistil: {line}")
     settings = BenchSettings(
-        max_seconds=ask.seconds or bench.get("seconds_per_file") or 8.0,
+        max_seconds=ask.seconds or bench.seconds_per_file or 8.0,
         cool_below_c=ask.cool_below_c or device.profile.cool_below_c,
     )
     result = device.bench(cases, Examples.of(bundle), settings, progress)

@@ -74,6 +74,8 @@ class Baseline(Record):
         if twice:
             raise ValueError(f"'{twice[0][0]}' has two entries that were run in the same way")
         for entry in self.entries:
+            if entry.p50_ms is not None and entry.p50_ms.low <= 0:
+                raise ValueError(f"p50_ms of '{entry.format}' is not above 0")
             if not entry.predictions.keys() <= self.labels.keys():
                 raise ValueError(f"'{entry.format}' predicts examples that have no reference label")
         return self

@@ -50,7 +50,9 @@ def test_speedup_is_paired_within_a_session_and_unpaired_across() -> None:
     [
         ("{", "line 2: not JSON"),
         ("[]", "line 2: measurement of schema version None"),
-        ('{"schema_version": 9}', "line 2: measurement of schema version 9, not 1"),
+        ('{"schema_version": 9}', "line 2: measurement of schema version 9, not 1; upgrade edgedistil"),
+        ('{"schema_version": 0}', "line 2: measurement of schema version 0, not 1; write it again"),
+        ("[" * 100_000, "line 2: not JSON"),
         ('{"schema_version": 1}', "line 2: name: Field required"),
     ],
 )
@@ -74,6 +76,11 @@ def test_a_line_of_the_first_release_still_reads(tmp_path: Path) -> None:
     assert read.schema_version == 1
     assert (read.task, read.accuracy and read.accuracy.metric) == ("text-classification", "accuracy")
     assert read.predictions == {"a": 1}
+
+
+def test_no_median_is_zero() -> None:
+    with pytest.raises(ValueError, match="p50_ms is not above 0"):
+        make(p50_ms={"value": 1.0, "low": 0.0, "high": 2.0})
 
 
 def test_only_an_emulators_record_may_leave_out_times() -> None:

@@ -77,3 +77,18 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(
     asked = [*command, str(bundle.folder), "--output", place, "--force", "--seconds", "60"]
     done = typed(asked, tmp_path, timeout=30)
     assert (done.returncode, done.stderr.strip()) == (2, f"edgedistil: {line}")
+
+
+@pytest.mark.parametrize(
+    ("bench", "line"),
+    [
+        ({"sequence_length": "long"}, "'sequence_length': Input should be a valid integer"),
+        ({"seconds_per_file": -1}, "'seconds_per_file': Input should be greater than 0"),
+        ([1], "Input should be an object"),
+    ],
+)
+def test_a_damaged_recipe_in_a_bundle_is_one_line(bench: object, line: str, tmp_path: Path) -> None:
+    bundle = tiny_bundle.make_bundle(tmp_path, recipe={"bench": bench})
+    with pytest.raises(UsageError) as caught:
+        measure.measure_bundle(bundle.folder, Ask())
+    assert caught.value.line().startswith(f"{bundle.folder}: bench of its recipe: {line}")

@@ -256,6 +256,14 @@ def test_a_baseline_reads_back_as_written(baseline: Baseline, tmp_path: Path) ->
     assert read_baseline(tmp_path / "new" / "held.json") == baseline
 
 
+def test_a_baseline_whose_file_takes_no_time_is_refused(baseline: Baseline, tmp_path: Path) -> None:
+    held = baseline.model_dump(mode="json")
+    held["entries"][0]["p50_ms"] = {"value": 0.0, "low": 0.0, "high": 0.0}
+    (tmp_path / "base.json").write_text(json.dumps(held), encoding="utf-8")
+    with pytest.raises(UsageError, match="p50_ms of 'onnx-int8' is not above 0"):
+        read_baseline(tmp_path / "base.json")
+
+
 def test_a_baseline_is_not_replaced_without_force(baseline: Baseline, tmp_path: Path) -> None:
     path = tmp_path / "held.json"
     write_baseline(baseline, path)
