@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from edgedistil.bundle import Bundle, FileFacts, write_bundle
+from edgedistil.cli import predict as command
 from edgedistil.cli.main import app
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.predict import Predictor, predict
@@ -222,6 +223,12 @@ def test_the_command_answers_questions(reader: Bundle) -> None:
     row = json.loads(typed(reader, "--json", standard_input="the film\ta good film\n"))
     assert row["question"] == "the film"
     assert (row["answer"], row["context"][row["start"] : row["end"]]) == ("good film", "good film")
+
+
+def test_a_standard_input_that_is_closed_is_none(similarity: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UsageError, match="no text given; for example: edgedistil predict"):
+        command.predict(similarity.folder)
 
 
 @pytest.mark.parametrize(

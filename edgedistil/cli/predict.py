@@ -66,7 +66,8 @@ def _inputs(
     if pair and context:
         raise UsageError("--pair and --context are given", cure="give --context for questions, --pair for pairs")
     if not texts or texts == ["-"]:
-        if sys.stdin.isatty():
+        # A shell's `<&-` closes it: there is none then.
+        if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("no text given", cure='for example: edgedistil predict BUNDLE "A fine film."')
         texts = _lines()
         if paired and context is None:
