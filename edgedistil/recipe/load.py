@@ -16,6 +16,7 @@ from edgedistil.errors import UsageError, did_you_mean, nearest
 from edgedistil.recipe.pruning import BUDGETS
 from edgedistil.recipe.schema import Recipe
 from edgedistil.recipe.section import FORM
+from edgedistil.recipe.strict_yaml import parse_yaml
 
 _LISTED = re.compile(r"'([^']*)'")
 
@@ -91,7 +92,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
 
 def _read_yaml(text: str, where: str, *, numbered: bool) -> Any:
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark and numbered else where

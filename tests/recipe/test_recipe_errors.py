@@ -240,6 +240,11 @@ def test_a_wrong_loss_schedule_map_or_stage_is_named(distil: str, line: str):
         ("seed: !!float ''", "recipe: not valid YAML ("),
         ("seed: !!bool x", "recipe: not valid YAML ("),
         ("name: !!timestamp x", "recipe: not valid YAML ("),
+        (BASE + "prune: {parameters: 0.9}\n", "recipe:5: not valid YAML (the key 'prune' is there twice)"),
+        (
+            "name: small\nstudent:\n  layers: 3\n  heads: 4\n  layers: 2\n",
+            "recipe:5: not valid YAML (the key 'layers' is there twice)",
+        ),
         ("[" * 3000, "recipe: not valid YAML (maximum recursion depth exceeded"),
         ("name: \x00", "recipe: not valid YAML (unacceptable character #x0000"),
     ],

@@ -13,6 +13,7 @@ from small_recipe import BASE, changed
 
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.recipe import Workspace, load_recipe, parse_recipe
+from edgedistil.recipe.strict_yaml import parse_yaml
 
 
 def test_a_short_recipe_is_filled_with_defaults():
@@ -117,6 +118,14 @@ def test_the_workspace_is_the_folder_above_export_else_the_files_own(tmp_path: P
     assert workspace.resolve("/a.tsv") == Path("/a.tsv")
     assert workspace.resolve("~/a.tsv") == Path.home().resolve() / "a.tsv"
     assert workspace.run_folder("small") == tmp_path / "runs" / "small"
+
+
+def test_a_key_may_be_merged_and_given_anew():
+    text = "first: &first {epochs: 1, batch_size: 8}\nsecond: &second {<<: *first, epochs: 2}\n"
+    read = parse_yaml(text + "third: {<<: [*second, *first], epochs: 3}\n<<: *second\n")
+    assert read["second"] == {"epochs": 2, "batch_size": 8}
+    assert read["third"] == {"epochs": 3, "batch_size": 8}
+    assert read["epochs"] == 2
 
 
 def test_an_override_of_an_anchored_section_leaves_its_alias_as_it_is():
