@@ -97,10 +97,17 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EdgeDistilError(
-            f"cannot write the run's results ({error.strerror or error})",
+            f"cannot write the run's results ({_reason(error)})",
             where=str(folder),
             cure="free space or make it writable, and run the same command again; its stages are kept",
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    # Copying a folder goes on to its end, and then tells of every file that could not be.
+    if isinstance(error, shutil.Error):
+        return str(error.args[0][0][-1]).partition(": ")[0]
+    return error.strerror or str(error)
 
 
 def _publish_all(folder: Path, finished: Mapping[str, Finished], recipe: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_results_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
         f"{tmp_path}/runs/tiny: cannot write the run's results (Not a directory); "
         "free space or make it writable, and run the same command again; its stages are kept"
     )
+
+
+def test_a_disk_that_is_full_is_said_once_for_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise shutil.Error([(source, target, f"[Errno 28] No space left on device: '{source}' -> '{target}'")] * 2)
+
+    export = exported(tmp_path / "export")
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(EdgeDistilError, match=r"run's results \(\[Errno 28\] No space left on device\); free space"):
+        publish(tmp_path / "runs" / "tiny", {"export": export}, RECIPE)
 
 
 @pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"stamp": 1}'])
