@@ -13,11 +13,13 @@ from typing import Any
 from edgedistil.bench.measurement import Measurement, read_measurements
 from edgedistil.bundle.formats import FORMATS
 from edgedistil.bundle.manifest import Accuracy
-from edgedistil.bundle.read import Bundle, open_bundle
+from edgedistil.bundle.read import Bundle, open_bundle, read_manifest
+from edgedistil.bundle.records import write_text
 from edgedistil.bundle.write import record_accuracy, record_recipe
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_file, hash_value
 from edgedistil.pipeline.cache import Finished
+from edgedistil.pipeline.replacing import replace_folder, written_card
 from edgedistil.report.trials import TRIALS_NAME
 
 _STAMP = ".published.json"
@@ -65,7 +67,7 @@ def publish(folder: Path, finished: dict[str, Finished], recipe: Mapping[str, An
     if not _is_published(folder, stamp, measured="bench" in finished):
         with _writing(folder):
             _publish_all(folder, finished, recipe)
-            (folder / _STAMP).write_text(json.dumps({"stamp": stamp}), encoding="utf-8")
+            write_text(folder / _STAMP, json.dumps({"stamp": stamp, "cards": _cards(folder)}))
     measurements = read_measurements(folder / "measurements.jsonl") if "bench" in finished else []
     report = folder / "report.html" if "bench" in finished else None
     return Published(folder, open_bundle(place, verify=False), measurements, report)
@@ -85,7 +87,7 @@ def publish_encoder(folder: Path, general: Finished) -> Path:
         EdgeDistilError: When it cannot be written.
     """
     with _writing(folder):
-        _replace(general.folder / "encoder", folder / "encoder")
+        replace_folder(general.folder / "encoder", folder / "encoder")
     return folder / "encoder"
 
 
@@ -111,9 +113,10 @@ def _reason(error: OSError) -> str:
 
 
 def _publish_all(folder: Path, finished: Mapping[str, Finished], recipe: Mapping[str, Any]) -> None:
+    cards = _stamp(folder).get("cards", {})
     for name, target in _BUNDLES.items():
         if name in finished:
-            _replace(finished[name].folder / "bundle", folder / target)
+            replace_folder(finished[name].folder / "bundle", folder / target, cards.get(target))
             record_recipe(open_bundle(folder / target, verify=False), recipe)
     _publish_trials(folder)
     if "bench" in finished:
@@ -164,20 +167,25 @@ def _record(bundle: Bundle, measurements: list[Measurement]) -> None:
     record_accuracy(bundle, accuracies)
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Copies a folder beside its place, then swaps it in."""
-    scratch = target.with_name(f".{target.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(source, scratch)
-    shutil.rmtree(target, ignore_errors=True)
-    scratch.rename(target)
+def _cards(folder: Path) -> dict[str, str]:
+    """Returns what tells later whether a person has edited a bundle's card."""
+    there = [place for place in _BUNDLES.values() if (folder / place).is_dir()]
+    return {place: written_card(read_manifest(folder / place)) for place in there}
+
+
+def _stamp(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_published(folder: Path, stamp: str, *, measured: bool) -> bool:
     """Returns whether these very results lie there whole; what was removed or changed is put back."""
     try:
-        same = json.loads((folder / _STAMP).read_text(encoding="utf-8"))["stamp"] == stamp
         open_bundle(folder / "bundle")
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+    except (OSError, UsageError):
         return False
+    same = _stamp(folder).get("stamp") == stamp
     return same and (not measured or all((folder / name).is_file() for name in ("measurements.jsonl", "report.html")))
