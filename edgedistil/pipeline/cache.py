@@ -16,7 +16,7 @@ from typing import Any
 
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.pipeline.folders import fault_of
-from edgedistil.pipeline.locks import UNUSABLE, publishing, removing, stage_lock, using
+from edgedistil.pipeline.locks import UNUSABLE, alone, removing, stage_lock, using
 from edgedistil.pipeline.processes import is_main, meet, wait_for
 from edgedistil.pipeline.stage import Stage, StageContext
 from edgedistil.progress import Progress, SilentProgress
@@ -179,7 +179,8 @@ class StageCache:
 
     def publishing(self) -> AbstractContextManager[None]:
         """Keeps other runs from putting their results into the workspace meanwhile."""
-        return publishing(self.root)
+        # The cache's file system is known to have locks; of the workspace's that is not known.
+        return alone(self.root, "published")
 
     def entries(self) -> list[Entry]:
         """Returns every stage's folder, the newest first."""

