@@ -45,7 +45,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
     """Checks that a `config.json` is of a type that can be opened, and tells its sizes.
 
     Raises:
-        UsageError: When it is of another type, or does not tell a size.
+        UsageError: When it is of another type, is no encoder with absolute positions, or does not tell a size.
     """
     kind = str(config.get("model_type"))
     if kind not in _SIZES:
@@ -55,6 +55,10 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         # Heads are counted a layer, where there may be none.
         if not (isinstance(found, list) and found) and not (isinstance(found, int) and found > 0):
             raise UsageError(f"'{key}' in config.json is {found!r}, which is no size", where=where, cure="restore it")
+    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
+        raise UsageError(
+            "only encoders with absolute positions are supported", where=where, cure="choose another checkpoint"
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:

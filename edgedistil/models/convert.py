@@ -97,8 +97,6 @@ def config_from(
         config = EdgeBertConfig.from_dict(dict(theirs))
     else:
         source: PretrainedConfig = (BertConfig if kind == "bert" else DistilBertConfig).from_dict(dict(theirs))
-        if theirs.get("position_embedding_type", "absolute") != "absolute" or theirs.get("is_decoder"):
-            raise UsageError("only encoders with absolute positions are supported", where=where)
         sizes = _bert_sizes(source, head) if kind == "bert" else _distilbert_sizes(source, head)
         shared = ("vocab_size", "max_position_embeddings", "pad_token_id", "initializer_range")
         config = EdgeBertConfig(

@@ -11,7 +11,7 @@ from edgedistil.bench.latency import Setting
 from edgedistil.bench.runner.evaluation import EvaluationSet
 from edgedistil.bench.scores import Examples
 from edgedistil.bundle.paths import MANIFEST_NAME
-from edgedistil.bundle.read import open_bundle
+from edgedistil.bundle.read import Bundle, open_bundle
 from edgedistil.devices.profile import Device
 from edgedistil.distil.score import score_model
 from edgedistil.errors import UsageError, did_you_mean
@@ -81,7 +81,8 @@ def report_pattern(
         progress: Where to report.
 
     Raises:
-        UsageError: When there is no such folder or model, a format is unknown, or the device cannot run it.
+        UsageError: When there is no such folder or model, the bundle was changed, a format is unknown, or the device
+            cannot run it.
     """
     for name in formats:
         if name not in ALL_FORMATS:
@@ -89,6 +90,7 @@ def report_pattern(
         check_runtime(device.profile, name)
     if not source.is_dir():
         raise UsageError("no such folder", where=str(source), cure="give a bundle or a model's folder")
+    bundle = open_bundle(source) if (source / MANIFEST_NAME).is_file() else None
     model = load_model(_weights(source))
     longest = model.config.max_position_embeddings
     if sequence_length > longest:
@@ -107,7 +109,7 @@ def report_pattern(
             lambda models, name: measure_models(device, settings[name], models, progress),
             Path(folder),
         )
-    return PatternReport(results, _score(source, model, with_pattern(model, partition, sparsity), progress))
+    return PatternReport(results, _score(bundle, model, with_pattern(model, partition, sparsity), progress))
 
 
 def _weights(source: Path) -> Path:
@@ -116,9 +118,9 @@ def _weights(source: Path) -> Path:
 
 
 def _score(
-    source: Path, dense: EdgeBertHeadModel, sparse: EdgeBertHeadModel, progress: Progress
+    bundle: Bundle | None, dense: EdgeBertHeadModel, sparse: EdgeBertHeadModel, progress: Progress
 ) -> PatternScore | None:
-    examples = Examples.of(open_bundle(source)) if (source / MANIFEST_NAME).is_file() else None
+    examples = Examples.of(bundle) if bundle else None
     if examples is None:
         return None
     tokens, task = EvaluationSet.load(examples.tokens), get_task(examples.task, examples.labels)

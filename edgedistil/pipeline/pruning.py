@@ -129,7 +129,7 @@ def student_config(build: Build) -> EdgeBertConfig:
     """Returns the configuration of a recipe's student before pruning, as far as sizes go."""
     recipe = build.recipe
     head = head_of(recipe, build.teacher.folder)
-    config = config_from(build.start_config, str(build.teacher.folder), None, head.name, head.problem)
+    config = config_from(build.start_config, str((build.start or build.teacher).folder), None, head.name, head.problem)
     shape = student_shape(recipe, build.start_config)
     config.hidden_size, config.head_size, config.type_vocab_size = shape.hidden_size, shape.head_size, 0
     config.heads, config.ffn = [shape.heads] * shape.layers, [shape.ffn] * shape.layers

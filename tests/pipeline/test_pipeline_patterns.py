@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,13 @@ def test_what_cannot_be_reported_on_is_one_line(folder: Path) -> None:
         report(folder / "nowhere")
     with pytest.raises(UsageError, match=r"--sequence-length: the model takes at most 512 tokens"):
         report(folder, tokens=513)
+
+
+def test_a_bundle_that_was_changed_is_refused_before_anything_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgedistil.pipeline.patterns.load_model", lambda _: pytest.fail("opened"))
+    shutil.copytree(folder, tmp_path / "bundle")
+    (tmp_path / "bundle" / "edgedistil.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="no 'schema_version' in it"):
+        report(tmp_path / "bundle")

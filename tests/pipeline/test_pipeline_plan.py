@@ -354,6 +354,10 @@ def test_what_is_read_of_a_teachers_folder_redoes_all(recipe: Path, tmp_path: Pa
             '{"model_type": "distilbert", "n_layers": 2}',
             "'dim' in config.json is None, which is no size; restore it",
         ),
+        (
+            '{"model_type": "distilbert", "n_layers": 2, "dim": 8, "position_embedding_type": "relative_key"}',
+            "only encoders with absolute positions are supported; choose another checkpoint",
+        ),
     ],
 )
 def test_a_teacher_that_cannot_be_opened_is_refused_before_the_work(
