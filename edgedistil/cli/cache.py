@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,17 +74,17 @@ def rm(
     if any(not name.strip() for name in what or []):
         raise UsageError("a name is empty", cure="nothing was removed; name stages or keys, or give --all")
     entries = cache.entries()
-    unknown = [name for name in what or [] if not any(_is_named(entry, name) for entry in entries)]
-    if unknown:
-        raise UsageError(
-            f"no stage is named {', '.join(unknown)}",
-            where=str(cache.root),
-            cure="nothing was removed; see: edgedistil cache ls",
-        )
-    chosen = entries if everything else [entry for entry in entries if any(_is_named(entry, w) for w in what or [])]
+    named = {entry.folder: entry for name in what or [] for entry in _named(entries, name, cache.root)}
+    chosen = entries if everything else list(named.values())
     freed = cache.remove(chosen, partial=everything)
     typer.echo(f"removed {len(chosen)} stages, {freed / 1e6:.1f} MB")
 
 
-def _is_named(entry: Entry, name: str) -> bool:
-    return name == entry.name or entry.key.startswith(name)
+def _named(entries: Sequence[Entry], name: str, root: Path) -> list[Entry]:
+    """Returns the stages of a name, or the one whose key begins so."""
+    found = [entry for entry in entries if entry.name == name]
+    by_key = [entry for entry in entries if entry.key.startswith(name)]
+    if not found and len(by_key) != 1:
+        what = f"{len(by_key)} keys begin with {name}" if by_key else f"no stage is named {name}"
+        raise UsageError(what, where=str(root), cure="nothing was removed; see: edgedistil cache ls")
+    return found or by_key

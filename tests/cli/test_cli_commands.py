@@ -185,6 +185,18 @@ def test_cache_lists_and_removes(workspace: Path):
     assert complaint(typed(["cache", "rm"], workspace))
 
 
+def test_a_key_that_is_cut_too_short_removes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EDGEDISTIL_CACHE", str(tmp_path))
+    for name in ("data-a10f", "teacher-a2cc", "distil-b333", "distil-b444"):
+        (tmp_path / "stages" / name).mkdir(parents=True)
+    refused = CliRunner().invoke(app, ["cache", "rm", "distil", "a"])
+    assert refused.exception.line() == (
+        f"{tmp_path}: 2 keys begin with a; nothing was removed; see: edgedistil cache ls"
+    )
+    assert CliRunner().invoke(app, ["cache", "rm", "distil", "a1"]).stdout.startswith("removed 3 stages")
+    assert [folder.name for folder in (tmp_path / "stages").iterdir()] == ["teacher-a2cc"]
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
