@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgedistil.bundle.records import write_text
 from edgedistil.pipeline.stage import Stage
 
 # Share of a plain fp32 matrix product's speed that a stage reached on the machines it was tried on. It serves
@@ -41,12 +42,15 @@ class Speeds:
         return effort.seconds + effort.operations / speed
 
     def learn(self, stage: Stage, seconds: float) -> None:
-        """Notes how fast a stage was."""
+        """Notes how fast a stage was.
+
+        Raises:
+            EdgeDistilError: When the disk is full.
+        """
         busy = seconds - stage.effort.seconds
         if stage.effort.operations and busy > 0:
             self._known[stage.name] = stage.effort.operations / busy
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
+            write_text(self._path, json.dumps(self._known, indent=1))
 
 
 def matrix_speed() -> float:

@@ -16,7 +16,7 @@ from tiny import write_teacher, write_workspace
 from tiny_tasks import write_task_workspace
 
 from edgedistil import errors
-from edgedistil.errors import UsageError
+from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.hashing import hash_file
 from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.checkpoint_source import open_source_of
@@ -453,6 +453,8 @@ def test_planning_imports_no_torch(recipe: Path):
 def test_estimates_learn_from_what_was_run(tmp_path: Path):
     stage = Stage("it", 1, {}, {}, lambda context: {}, effort=Effort(operations=1e12, seconds=1.0))
     assert Speeds(tmp_path).seconds(stage) > 1.0
+    with pytest.raises(EdgeDistilError, match=r"speeds\.json: cannot write it"):
+        Speeds(Path("/proc/nowhere")).learn(stage, 11.0)
     Speeds(tmp_path).learn(stage, 11.0)
     assert Speeds(tmp_path).seconds(stage) == pytest.approx(11.0)
     assert StageCache(tmp_path).find(stage) is None
