@@ -38,8 +38,15 @@ class Workspace:
         return cls(folder.parent if folder.name == "export" else folder)
 
     def resolve(self, path: str) -> Path:
-        """Returns a recipe's path as one that can be opened."""
-        return (self.root / Path(path).expanduser()).resolve()
+        """Returns a recipe's path as one that can be opened.
+
+        Raises:
+            UsageError: When it begins with the home folder of somebody who has none here.
+        """
+        try:
+            return (self.root / Path(path).expanduser()).resolve()
+        except RuntimeError:
+            raise UsageError("there is no such home folder", where=path, cure="write the whole path") from None
 
     def run_folder(self, name: str) -> Path:
         """Returns where the run of a recipe leaves its things."""

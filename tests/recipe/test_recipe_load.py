@@ -120,6 +120,12 @@ def test_the_workspace_is_the_folder_above_export_else_the_files_own(tmp_path: P
     assert workspace.run_folder("small") == tmp_path / "runs" / "small"
 
 
+def test_the_home_of_nobody_is_one_line(tmp_path: Path):
+    with pytest.raises(UsageError) as caught:
+        Workspace(tmp_path).resolve("~no-such-person/train.tsv")
+    assert caught.value.line() == "~no-such-person/train.tsv: there is no such home folder; write the whole path"
+
+
 def test_a_key_may_be_merged_and_given_anew():
     text = "first: &first {epochs: 1, batch_size: 8}\nsecond: &second {<<: *first, epochs: 2}\n"
     read = parse_yaml(text + "third: {<<: [*second, *first], epochs: 3}\n<<: *second\n")
