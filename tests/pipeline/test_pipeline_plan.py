@@ -427,6 +427,7 @@ def test_a_folder_for_the_results_that_cannot_be_one_is_refused_before_the_work(
     assert caught.value.line() == (
         f"{tmp_path}/runs/tiny: the run's folder {fault}; make room for it there, or choose another 'name'"
     )
+    assert keys(recipe, until="prune"), "which leaves nothing there"
 
 
 def test_missing_teacher_folder_is_named(recipe: Path):
