@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgedistil.errors import UsageError
+
 _CHUNK = 1 << 20
 
 
@@ -18,11 +20,20 @@ def hash_value(value: Any) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """Returns the sha256 of a file's bytes."""
+    """Returns the sha256 of a file's bytes.
+
+    Raises:
+        UsageError: When it cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise UsageError(
+            f"it cannot be read ({error.strerror})", where=str(path), cure="make it readable, or copy it again"
+        ) from error
     return digest.hexdigest()
 
 

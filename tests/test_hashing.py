@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgedistil.errors import UsageError
 from edgedistil.hashing import example_id, hash_file, hash_files, hash_value
 
 # Without bool and float, which Python holds equal to int (True == 1 == 1.0) and JSON does not.
@@ -67,6 +68,13 @@ def test_a_file_of_more_than_one_read_is_hashed_whole(tmp_path: Path):
     content = bytes(range(256)) * 9000
     path.write_bytes(content)
     assert hash_file(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path):
+    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(UsageError) as caught:
+            hash_file(path)
+        assert caught.value.line() == f"{path}: it cannot be read ({reason}); make it readable, or copy it again"
 
 
 def test_named_files_are_hashed_by_name_and_content_alone(tmp_path: Path):
