@@ -100,6 +100,24 @@ def test_energy_an_inference_is_the_meters_over_the_count() -> None:
     assert all(9 < joules < 40 for joules in found["millijoules"])
 
 
+def test_a_block_in_which_the_meter_told_nothing_took_no_zero_energy() -> None:
+    class Faltering:
+        """A meter whose tool fails in every other block."""
+
+        source = "faltering"
+        count = 0
+
+        def start(self) -> None:
+            self.count += 1
+
+        def stop(self) -> float:
+            return 0.5 * (self.count % 2)
+
+    found = energy.measure([lambda: None], 0.06, Faltering())["millijoules"]
+    assert len(found) == 3
+    assert min(found) > 0
+
+
 def test_a_pi_is_read_by_its_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(FileNotFoundError, match="vcgencmd"):

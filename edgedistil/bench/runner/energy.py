@@ -157,7 +157,8 @@ def measure(calls: Sequence[Call], seconds: float, meter: Optional[Meter] = None
         meter: The device's own for None.
 
     Returns:
-        `source`, None where nothing is metered; `idle_watts`; `millijoules`, an inference's energy in each block.
+        `source`, None where nothing is metered; `idle_watts`; `millijoules`, an inference's energy in each
+        block in which the meter told any.
     """
     meter = meter or find_meter()
     if meter is None:
@@ -171,5 +172,8 @@ def measure(calls: Sequence[Call], seconds: float, meter: Optional[Meter] = None
     for _ in range(_BLOCKS):
         meter.start()
         inferences = len(block(calls, each, 1))
-        found.append(meter.stop() * 1000 / inferences)
+        joules = meter.stop()
+        # A tool that failed throughout tells no power, which is not none.
+        if joules > 0:
+            found.append(joules * 1000 / inferences)
     return {"source": meter.source, "idle_watts": idle, "millijoules": found}
