@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgedistil.bench.cases import Case
@@ -18,6 +17,7 @@ from edgedistil.bench.session import BenchResult
 from edgedistil.bench.settings import BenchSettings
 from edgedistil.errors import UsageError, did_you_mean
 from edgedistil.progress import Progress
+from edgedistil.recipe.strict_yaml import read_yaml
 
 _SUFFIX = ".yaml"
 
@@ -156,13 +156,12 @@ def read_profile(path: Path) -> DeviceProfile:
     """
     where = str(path)
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError("no such file", where=where, cure="name a profile in devices/") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read ({error})", where=where, cure="check the file") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"not YAML ({error})", where=where, cure="check its indentation and quotes") from error
+    fields = read_yaml(text, where)
     if not isinstance(fields, dict):
         raise UsageError("a device profile is a mapping of keys", where=where, cure="see devices/local.yaml")
     kind = _kind(str(fields.get("kind", "")), where)

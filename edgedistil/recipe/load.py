@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from edgedistil.errors import UsageError, did_you_mean, nearest
 from edgedistil.recipe.pruning import BUDGETS
 from edgedistil.recipe.schema import Recipe
 from edgedistil.recipe.section import FORM
-from edgedistil.recipe.strict_yaml import parse_yaml
+from edgedistil.recipe.strict_yaml import first_line, read_yaml
 
 _LISTED = re.compile(r"'([^']*)'")
 
@@ -71,7 +70,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except FileNotFoundError:
         raise UsageError("no such recipe", where=str(path), cure=_recipes_beside(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the recipe ({_first_line(error)})", where=str(path)) from error
+        raise UsageError(f"cannot read the recipe ({first_line(error)})", where=str(path)) from error
     return parse_recipe(text, overrides, where=str(path))
 
 
@@ -86,7 +85,7 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
     Raises:
         UsageError: One line that names the key, what is wrong and the nearest right one.
     """
-    raw = _read_yaml(text, where, numbered=True)
+    raw = read_yaml(text, where)
     if not isinstance(raw, dict):
         raise UsageError("a recipe is a mapping of keys", where=where, cure="see 'edgedistil schema'")
     for override in overrides:
@@ -95,18 +94,6 @@ def parse_recipe(text: str, overrides: Sequence[str] = (), *, where: str = "reci
         return Recipe.model_validate(raw)
     except ValidationError as error:
         raise _usage_error(error, where) from None
-
-
-def _read_yaml(text: str, where: str, *, numbered: bool) -> Any:
-    try:
-        return parse_yaml(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}" if mark and numbered else where
-        problem = getattr(error, "problem", None) or _first_line(error)
-    except Exception as error:  # noqa: BLE001 - a date 2020-99-99, `!!int x`, a thousand brackets: each raises its own
-        place, problem = where, _first_line(error)
-    raise UsageError(f"not valid YAML ({problem})", where=place, cure="check indentation and quotes")
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -122,7 +109,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         # A YAML alias and its anchor are one object: what is set in one place stays there.
         node[parent] = dict(child or {})
         node = node[parent]
-    node[last] = _read_yaml(value, f"--set {override}", numbered=False)
+    node[last] = read_yaml(value, f"--set {override}", numbered=False)
     if parents == ["prune"] and last in BUDGETS:
         # A budget given on the command line replaces the recipe's, rather than joining it.
         for other in set(BUDGETS) - {last}:
@@ -188,7 +175,3 @@ def _recipes_beside(path: Path) -> str:
     if not names:
         return "make a workspace with 'edgedistil init'"
     return did_you_mean(path.name, names)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from edgedistil.errors import UsageError
+
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -24,10 +26,28 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def parse_yaml(text: str) -> Any:
+def read_yaml(text: str, where: str, *, numbered: bool = True) -> Any:
     """Returns a YAML text's value.
 
+    Args:
+        text: The text.
+        where: How an error names it.
+        numbered: Whether an error names the line too.
+
     Raises:
-        yaml.YAMLError: When it is no YAML; and what a value that is none raises by itself.
+        UsageError: When it is no YAML, or a key is there twice.
     """
-    return yaml.load(text, _Loader)  # noqa: S506 - the loader is a safe one
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - the loader is a safe one
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark and numbered else where
+        problem = getattr(error, "problem", None) or first_line(error)
+    except Exception as error:  # noqa: BLE001 - a date 2020-99-99, `!!int x`, a thousand brackets: each raises its own
+        place, problem = where, first_line(error)
+    raise UsageError(f"not valid YAML ({problem})", where=place, cure="check indentation and quotes")
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of what an error says, or what kind it is of."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -60,7 +60,8 @@ def test_the_shipped_profiles_can_all_be_read_and_connected() -> None:
         ("threads: 2\n", "unknown kind of device ''"),
         ("- local\n", "a device profile is a mapping of keys"),
         ("", "a device profile is a mapping of keys"),
-        ("kind: [local\n", "not YAML"),
+        ("kind: [local\n", "not valid YAML"),
+        ("kind: local\nthreads: 2\nthreads: 4\n", ":3: not valid YAML (the key 'threads' is there twice)"),
         ("kind: ssh\n", "host: Field required"),
         ("kind: ssh\nhost: -oProxyCommand=sh\n", "host: Value error, begins with a dash or holds a space"),
         ("kind: ssh\nhost: pi\nfolder: ~pi/edge\n", "folder: Value error, of homes only the login's own, ~, is known"),
@@ -75,7 +76,7 @@ def test_a_wrong_profile_is_one_line(text: str, words: str, tmp_path: Path) -> N
     with pytest.raises(UsageError) as caught:
         read_profile(path)
     line = str(caught.value)
-    assert line.startswith(f"{path}: ")
+    assert line.startswith(f"{path}:")
     assert words in line
     assert "\n" not in line
 

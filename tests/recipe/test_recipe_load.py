@@ -13,7 +13,7 @@ from small_recipe import BASE, changed
 
 from edgedistil.errors import EdgeDistilError, UsageError
 from edgedistil.recipe import Workspace, load_recipe, parse_recipe
-from edgedistil.recipe.strict_yaml import parse_yaml
+from edgedistil.recipe.strict_yaml import read_yaml
 
 
 def test_a_short_recipe_is_filled_with_defaults():
@@ -128,7 +128,7 @@ def test_the_home_of_nobody_is_one_line(tmp_path: Path):
 
 def test_a_key_may_be_merged_and_given_anew():
     text = "first: &first {epochs: 1, batch_size: 8}\nsecond: &second {<<: *first, epochs: 2}\n"
-    read = parse_yaml(text + "third: {<<: [*second, *first], epochs: 3}\n<<: *second\n")
+    read = read_yaml(text + "third: {<<: [*second, *first], epochs: 3}\n<<: *second\n", "it")
     assert read["second"] == {"epochs": 2, "batch_size": 8}
     assert read["third"] == {"epochs": 3, "batch_size": 8}
     assert read["epochs"] == 2
