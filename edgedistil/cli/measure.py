@@ -61,9 +61,10 @@ def measure_bundle(folder: Path, ask: Ask) -> BenchResult:
     bundle = open_bundle(folder)
     device = connect(load_profile(ask.device, device_folders()))
     bench = check(bundle.manifest.recipe.get("bench", {}), _Bench, where=f"{folder}: bench of its recipe")
+    longest = bundle.manifest.max_length
     grid = Grid(
         _values(ask.threads) or (device.threads,),
-        _values(ask.sequence_length) or (bench.sequence_length or bundle.manifest.max_length,),
+        _values(ask.sequence_length) or (min(bench.sequence_length or longest, longest),),
         ask.batches,
     )
     formats, opens = _runnable(bundle, ask, device.profile, progress)

@@ -7,10 +7,11 @@ import pytest
 import tiny_bundle
 from command import typed
 
+from edgedistil.bench.cases import Case
 from edgedistil.cli import measure
 from edgedistil.cli.measure import Ask
 from edgedistil.devices.profile import DeviceProfile
-from edgedistil.errors import UsageError
+from edgedistil.errors import EdgeDistilError, UsageError
 
 
 class Said:
@@ -92,3 +93,16 @@ def test_a_damaged_recipe_in_a_bundle_is_one_line(bench: object, line: str, tmp_
     with pytest.raises(UsageError) as caught:
         measure.measure_bundle(bundle.folder, Ask())
     assert caught.value.line().startswith(f"{bundle.folder}: bench of its recipe: {line}")
+
+
+def test_a_bundle_is_measured_at_no_more_than_its_longest_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, seen = tiny_bundle.make_bundle(tmp_path, recipe={"bench": {"sequence_length": 512}}), []
+
+    def bench(_: object, cases: list[Case], *__: object) -> None:
+        seen.extend(cases)
+        raise EdgeDistilError("seen")
+
+    monkeypatch.setattr("edgedistil.devices.local.LocalDevice.bench", bench)
+    with pytest.raises(EdgeDistilError, match="seen"):
+        measure.measure_bundle(bundle.folder, Ask(formats=("onnx-fp32",)))
+    assert {case.sequence_length for case in seen} == {bundle.manifest.max_length}

