@@ -27,9 +27,19 @@ def broken(tmp_path: Path) -> str:
     return str(write_bundle(tmp_path / "broken" / "bundle", sources, tiny_bundle.make_details()).folder)
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> str:
-    return str(tiny_bundle.make_bundle(tmp_path).folder)
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_bundle.make_bundle(tmp_path_factory.mktemp("whole")).folder)
+
+
+@pytest.fixture(scope="module")
+def measured(bundle: str) -> Path:
+    """The folder with `found.jsonl`, what was measured of the bundle, and `base.json`, which holds it."""
+    folder = Path(bundle).parent
+    assert typed(["bench", bundle, "-o", "found.jsonl", *SHORT], folder).returncode == 0
+    held = ["baseline", "set", bundle, "-o", "base.json", "--measurements", "found.jsonl"]
+    assert typed(held, folder).returncode == 0
+    return folder
 
 
 def test_a_bundle_is_held_in_every_runtime_of_a_device(bundle: str, tmp_path: Path):
@@ -72,30 +82,24 @@ def test_every_shape_of_a_baseline_is_measured(bundle: str, tmp_path: Path):
         ("--latency-ratio=0", "--latency-ratio: 0 is no limit; give a ratio above 0, such as 1.1"),
     ],
 )
-def test_what_is_no_limit_is_said_before_anything_is_measured(bundle: str, tmp_path: Path, option: str, line: str):
-    held = ["baseline", "set", bundle, "-o", "base.json", "--format", "onnx-fp32", *SHORT]
-    assert typed(held, tmp_path).returncode == 0
-    done = typed(["gate", bundle, "--baseline", "base.json", option], tmp_path)
+def test_what_is_no_limit_is_said_before_anything_is_measured(bundle: str, measured: Path, option: str, line: str):
+    done = typed(["gate", bundle, "--baseline", "base.json", option], measured)
     assert (done.returncode, done.stderr.strip()) == (2, f"edgedistil: {line}")
 
 
-def test_measurements_of_another_file_of_that_name_are_refused(bundle: str, tmp_path: Path):
-    assert typed(["bench", bundle, "-o", "found.jsonl", "--format", "onnx-fp32", *SHORT], tmp_path).returncode == 0
-    held = ["baseline", "set", bundle, "-o", "base.json", "--measurements", "found.jsonl"]
-    assert typed(held, tmp_path).returncode == 0
-    other = [made.model_copy(update={"sha256": "0" * 64}) for made in read_measurements(tmp_path / "found.jsonl")]
-    write_measurements(tmp_path / "other.jsonl", other)
+def test_measurements_of_another_file_of_that_name_are_refused(bundle: str, measured: Path):
+    other = [made.model_copy(update={"sha256": "0" * 64}) for made in read_measurements(measured / "found.jsonl")]
+    write_measurements(measured / "other.jsonl", other)
     judged = ["gate", bundle, "--baseline", "base.json", "--measurements", "other.jsonl"]
     for words in (judged, ["baseline", "set", bundle, "-o", "more.json", "--measurements", "other.jsonl"]):
-        done = typed(words, tmp_path)
+        done = typed(words, measured)
         assert done.returncode == 2
         assert "'ONNX fp32' was measured on another file than the bundle holds; measure those: " in done.stderr
 
 
-def test_a_held_file_that_gives_no_answer_fails(bundle: str, broken: str, tmp_path: Path):
-    assert typed(["baseline", "set", bundle, "-o", "base.json", *SHORT], tmp_path).returncode == 0
+def test_a_held_file_that_gives_no_answer_fails(broken: str, measured: Path):
     limits = ["--latency-ratio", "1e6", "--margin", "0.9"]
-    done = typed(["gate", broken, "--baseline", "base.json", "--json", *limits, *SHORT], tmp_path)
+    done = typed(["gate", broken, "--baseline", "base.json", "--json", *limits, *SHORT], measured)
     files = {file["format"]: file for file in json.loads(done.stdout)["files"]}
     assert (done.returncode, files["onnx-int8"]["outcome"]) == (1, "fail")
     (check,) = files["onnx-int8"]["checks"]
@@ -122,9 +126,8 @@ def test_a_strict_bench_fails_with_a_file_that_gives_no_answer(broken: str, tmp_
     assert done.stderr.splitlines()[-1].endswith("with NaN or infinity")
 
 
-def test_a_baseline_of_a_busy_machine_says_so(bundle: str, tmp_path: Path):
-    assert typed(["bench", bundle, "-o", "found.jsonl", *SHORT], tmp_path).returncode == 0
-    calm, busy = read_measurements(tmp_path / "found.jsonl")
+def test_a_baseline_of_a_busy_machine_says_so(bundle: str, measured: Path, tmp_path: Path):
+    calm, busy = read_measurements(measured / "found.jsonl")
     strain = Conditions(busy_before=0.6, busy_processes=["apt"])
     made = [
         calm.model_copy(update={"conditions": Conditions()}),
@@ -139,9 +142,9 @@ def test_a_baseline_of_a_busy_machine_says_so(bundle: str, tmp_path: Path):
     )
 
 
-def held_otherwise(path: Path, change: Callable[[str], str], **fields: Any) -> None:
-    """Rewrites a baseline: another name for each example, other fields."""
-    held = json.loads(path.read_text(encoding="utf-8"))
+def hold_otherwise(measured: Path, path: Path, change: Callable[[str], str], **fields: Any) -> None:
+    """Writes another baseline: another name for each example, other fields."""
+    held = json.loads((measured / "base.json").read_text(encoding="utf-8"))
     held["labels"] = {change(name): label for name, label in held["labels"].items()}
     for entry in held["entries"]:
         entry["predictions"] = {change(name): value for name, value in entry["predictions"].items()}
@@ -156,24 +159,20 @@ def held_otherwise(path: Path, change: Callable[[str], str], **fields: Any) -> N
     ],
 )
 def test_what_has_nothing_in_common_with_a_baseline_is_said_before_anything_is_measured(
-    bundle: str, tmp_path: Path, change: Callable[[str], str], fields: dict[str, Any], line: str
+    bundle: str, measured: Path, tmp_path: Path, change: Callable[[str], str], fields: dict[str, Any], line: str
 ):
-    held = ["baseline", "set", bundle, "-o", "base.json", "--format", "onnx-fp32", *SHORT]
-    assert typed(held, tmp_path).returncode == 0
-    held_otherwise(tmp_path / "base.json", change, **fields)
+    hold_otherwise(measured, tmp_path / "base.json", change, **fields)
     done = typed(["gate", bundle, "--baseline", "base.json", "--seconds", "60"], tmp_path, timeout=30)
     assert done.returncode == 2
     assert line in done.stderr
 
 
-def test_a_bundle_without_examples_is_refused_before_anything_is_measured(bundle: str, tmp_path: Path):
-    held = ["baseline", "set", bundle, "-o", "base.json", "--format", "onnx-fp32", *SHORT]
-    assert typed(held, tmp_path).returncode == 0
+def test_a_bundle_without_examples_is_refused_before_anything_is_measured(measured: Path, tmp_path: Path):
     sources = tiny_bundle.make_sources(tmp_path / "unscored" / "sources")
     del sources["evaluation/dev.npz"]
     unscored = str(write_bundle(tmp_path / "unscored" / "bundle", sources, tiny_bundle.make_details()).folder)
     for words in (["baseline", "set", unscored, "-o", "more.json"], ["gate", unscored, "--baseline", "base.json"]):
-        done = typed([*words, "--seconds", "60"], tmp_path, timeout=30)
+        done = typed([*words, "--seconds", "60"], measured, timeout=30)
         assert done.returncode == 2
         assert done.stderr.strip() == (
             f"edgedistil: {unscored}: the bundle has no evaluation set to score its files on; "
