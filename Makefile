@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 help:
 	@echo "make quickstart  install, then run export/quickstart.yaml (about 10 minutes on 2 cores)"
-	@echo "make test        install, then lint and test (about 5 minutes)"
+	@echo "make test        install, then lint and test (about 8 minutes on 2 cores)"
 	@echo "make lint        ruff, mypy and import-linter alone"
 
 # torch comes first and from its own line: a looser requirement would bring several GB of CUDA packages.
