@@ -96,7 +96,7 @@ def _names(own: list[str], labels: list[str] | None) -> list[str]:
 
 def _labelled(rows: Rows) -> Rows:
     """Returns the rows that have a class: the Hub gives -1 to the others."""
-    labels = (label for part in rows.table.iter(_BATCH) for label in part["label"])
+    labels = (label for part in rows.table.select_columns(["label"]).iter(_BATCH) for label in part["label"])
     numbers = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
     kept = np.flatnonzero(numbers >= 0)
     lost = len(numbers) - len(kept)
